@@ -1,0 +1,317 @@
+"""One Settings object: `llmops.toml`, overridden by `LLMOPS__SECTION__KEY`, read once and passed down.
+
+Nothing deeper reads the file or the environment. Every builder takes only its own section.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, field_validator, model_validator
+
+from llmops.errors import ConfigurationError, UnknownName, near_names
+from llmops.toml_lines import line_of
+
+FILE_NAME = "llmops.toml"
+ENV_PREFIX = "LLMOPS__"
+DEFAULT_WORKSPACES = ("poc", "dev", "pipeline", "prod")
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+
+
+class Section(BaseModel):
+    """A table of the file: immutable, and a key that nobody reads is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StoreSettings(Section):
+    """`[store]`. `url` empty means SQLite in the home."""
+
+    url: str = ""
+    durability: Literal["process", "power"] = "process"
+    busy_seconds: float = Field(30.0, gt=0, le=600)
+
+
+class MLflowSettings(Section):
+    """`[mlflow]`. `tracking_uri` empty means SQLite in the home, a file of its own; "off" exports nothing."""
+
+    tracking_uri: str = ""
+    experiment: str = "llmops"
+
+
+class EncoderSettings(Section):
+    """`[encoder]`: the embedded encoder, or any sentence-transformers model by name or path."""
+
+    name: str = "minilm"
+    backend: Literal["onnx-int8", "torch"] = "onnx-int8"
+    query_prefix: str | None = None
+    passage_prefix: str | None = None
+    threads: int = Field(0, ge=0, le=256, description="0: one for each core")
+
+
+class IndexSettings(Section):
+    """`[index]`."""
+
+    backend: Literal["auto", "exact"] = "auto"
+
+
+class Timeouts(Section):
+    """Seconds. `first_token` and `stall` bound streams, `attempt` one target's whole answer, `total` the call."""
+
+    connect: float = Field(5, gt=0)
+    first_token: float = Field(20, gt=0)
+    stall: float = Field(10, gt=0)
+    attempt: float = Field(60, gt=0)
+    total: float = Field(120, gt=0)
+
+
+class Target(Section):
+    """`[[routes.targets]]`: one model at one provider. A secret is named here, never written here."""
+
+    provider: str
+    model: str = ""
+    base_url: str = ""
+    api_key_env: str = ""
+    api_key_file: str = ""
+
+
+class Route(Section):
+    """`[[routes]]`: a name that calls go to, and the targets that are tried in turn."""
+
+    name: Name
+    strategy: Literal["fallback"] = "fallback"
+    workspaces: tuple[Name, ...] | None = None
+    timeouts: Timeouts = Timeouts()  # type: ignore[call-arg]  # every field has a default
+    targets: tuple[Target, ...] = Field(min_length=1)
+
+
+class ModelPrice(Section):
+    """`[[models]]`: prices in USD per million tokens."""
+
+    name: str
+    input: float = Field(0, ge=0)
+    output: float = Field(0, ge=0)
+
+
+class Chain(Section):
+    """`[[chains]]`: a flow that answers from a collection."""
+
+    name: Name
+    kind: str = "rag"
+    collection: Name = "docs"
+    prompt: str = "rag-answer"
+    route: Name = "default"
+    workspaces: tuple[Name, ...] | None = None
+    k: int = Field(8, ge=1, le=50)
+
+
+class ServerLimits(Section):
+    """`[server]`: what one request may bring. `hosts`: names under which clients reach it, as behind a proxy."""
+
+    hosts: tuple[str, ...] = ()
+    max_body_mb: float = Field(4, gt=0)
+    max_upload_mb: float = Field(64, gt=0)
+    max_question_chars: int = Field(32_000, gt=0)
+
+
+class OutboundSettings(Section):
+    """`[outbound]`: networks that are good in spite of being private, for addresses that come through the API."""
+
+    allow: tuple[str, ...] = ()
+
+    @field_validator("allow")
+    @classmethod
+    def _networks(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in allow:
+            try:
+                ipaddress.ip_network(entry)
+            except ValueError:
+                raise ValueError(f'{entry!r} is not a network; write it as "10.0.0.0/8"') from None
+        return allow
+
+
+class _Misplaced(ValueError):
+    """Something that is wrong at a place of the file which the validation itself does not know."""
+
+    def __init__(self, message: str, *where: int | str) -> None:
+        super().__init__(message)
+        self.where = where
+
+
+class Settings(Section):
+    """The whole configuration, with `home` and where it was read from."""
+
+    workspaces: tuple[Name, ...] = DEFAULT_WORKSPACES
+    store: StoreSettings = StoreSettings()  # type: ignore[call-arg]
+    mlflow: MLflowSettings = MLflowSettings()
+    encoder: EncoderSettings = EncoderSettings()  # type: ignore[call-arg]
+    index: IndexSettings = IndexSettings()
+    server: ServerLimits = ServerLimits()  # type: ignore[call-arg]
+    outbound: OutboundSettings = OutboundSettings()
+    routes: tuple[Route, ...] = ()
+    models: tuple[ModelPrice, ...] = ()
+    chains: tuple[Chain, ...] = ()
+    _home: Path = PrivateAttr(default=Path(".llmops"))
+
+    _source: tuple[str, str] = PrivateAttr(default=("", ""))
+
+    @model_validator(mode="after")
+    def _names_fit_together(self) -> Settings:
+        """Add the built-in route and chain where they are not redefined; refuse names that clash or lead nowhere."""
+        taken: set[str] = set()
+        parts: list[tuple[str, int, Route | Chain]] = [("routes", number, route) for number, route in enumerate(self.routes)]
+        parts += [("chains", number, chain) for number, chain in enumerate(self.chains)]
+        for table, number, part in parts:
+            if part.name in taken:
+                raise _Misplaced(f"the name {part.name!r} is used twice: routes and chains share one list of names", table, number, "name")
+            if part.name == self.encoder.name:
+                raise _Misplaced(f"the name {part.name!r} is the encoder's, which is a model too; choose another", table, number, "name")
+            taken.add(part.name)
+            for workspace in part.workspaces or ():
+                if workspace not in self.workspaces:
+                    near = near_names(workspace, self.workspaces)
+                    raise _Misplaced(f"{part.name!r} is for the workspace {workspace!r}, which does not exist; {near}", table, number, "workspaces")
+        if "default" not in taken:
+            route = Route(name="default", targets=(Target(provider="extractive"),))
+            object.__setattr__(self, "routes", (*self.routes, route))
+        if "rag" not in taken:
+            object.__setattr__(self, "chains", (*self.chains, Chain(name="rag")))  # type: ignore[call-arg]
+        routes = {route.name for route in self.routes}
+        for number, chain in enumerate(self.chains):
+            if chain.route not in routes:
+                near = near_names(chain.route, routes)
+                raise _Misplaced(f"chain {chain.name!r} names the route {chain.route!r}, which does not exist; {near}", "chains", number, "route")
+        return self
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds all that is kept."""
+        return self._home
+
+    @property
+    def store_url(self) -> str:
+        return self.store.url or f"sqlite:///{quote(str(self.home / 'llmops.db'))}"
+
+    def workspace(self, name: str) -> str:
+        """`name`, if it is a workspace of this home."""
+        if name not in self.workspaces:
+            raise UnknownName("workspace", name, self.workspaces)
+        return name
+
+    def place(self, *where: int | str) -> str:
+        """Where the file says something, as "llmops.toml:7: ", for what only others can judge; "" where it does not say it."""
+        file, text = self._source
+        line = line_of(text, where)
+        return f"{file}:{line}: " if line else ""
+
+    def digest(self) -> str:
+        """A short hash of all that is configured; it holds no secret, for the file holds none."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read the file at `path`, else `./llmops.toml` if it is there, and the environment's overrides.
+
+        Raises `ConfigurationError` that names file, line and key.
+        """
+        file = Path(path) if path is not None else Path(FILE_NAME)
+        if path is not None and not file.is_file():
+            raise ConfigurationError(f"no configuration file at {file}", hint="`llmops init` writes one")
+        text = _read(file) if file.is_file() else ""
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as broken:
+            raise ConfigurationError(f"{file}: {broken}", hint="TOML wants strings in quotes and each table only once") from None
+        _override(values, environ)
+        try:
+            settings = cls.model_validate(values)
+        except ValidationError as invalid:
+            raise _named(invalid, file, text) from None
+        settings._source = (str(file), text)
+        home = environ.get("LLMOPS_HOME")
+        settings._home = Path(home).expanduser().absolute() if home else file.absolute().parent / ".llmops"
+        return settings
+
+
+def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder of derived model files, shared by all homes: `LLMOPS_CACHE`, else the platform's cache folder."""
+    if folder := environ.get("LLMOPS_CACHE"):
+        return Path(folder).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_cache_path("llmops", appauthor=False)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as broken:
+        raise ConfigurationError(f"{file}: not UTF-8 at byte {broken.start}", hint="save the file as UTF-8") from None
+    except OSError as broken:
+        raise ConfigurationError(f"{file}: {broken.strerror}", hint="make the file readable, or name another with --config") from None
+
+
+def _override(values: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """Put `LLMOPS__STORE__URL=...` over `[store] url`; a value is read as TOML where it is TOML, else as a string."""
+    for variable, raw in sorted(environ.items()):
+        if not variable.startswith(ENV_PREFIX):
+            continue
+        *tables, key = variable.removeprefix(ENV_PREFIX).lower().split("__")
+        place = values
+        for table in tables:
+            inner = place.setdefault(table, {})
+            if not isinstance(inner, dict):
+                raise ConfigurationError(f"{variable}: [{table}] is a list of tables and cannot be set by a variable", hint=f"set it in {FILE_NAME}")
+            place = inner
+        try:
+            place[key] = tomllib.loads(f"value = {raw}")["value"]
+        except tomllib.TOMLDecodeError:
+            place[key] = raw
+
+
+def _named(invalid: ValidationError, file: Path, text: str) -> ConfigurationError:
+    """The first thing that is wrong, with its file, line and key, and near names for an unknown key."""
+    first = invalid.errors(include_url=False, include_input=False)[0]
+    misplaced = getattr(first.get("ctx", {}).get("error"), "where", ())
+    where: tuple[int | str, ...] = (*first["loc"], *misplaced)
+    key = ".".join(str(part) for part in where)
+    line = line_of(text, where)
+    place = f"{file}:{line}" if line else str(file) if text else "configuration"
+    hint = ""
+    message = re.sub(r"^Value error, ", "", first["msg"])
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key {key!r}"
+        hint = near_names(str(where[-1]), _known_keys(where[:-1]))
+    elif not misplaced and key:
+        message = f"{key}: {message}"
+    variable = f"{ENV_PREFIX}{'__'.join(str(part).upper() for part in where)}"
+    if not line and key and variable in os.environ:
+        place = f"environment variable {variable}"
+    return ConfigurationError(f"{place}: {message}", hint=hint or "`llmops init` writes a commented example of every table")
+
+
+def _known_keys(where: tuple[int | str, ...]) -> list[str]:
+    """The keys that the table at this place may have."""
+    schema: Any = Settings.model_json_schema()
+    place = schema
+    for part in where:
+        place = place.get("items", {}) if isinstance(part, int) else place.get("properties", {}).get(part, {})
+        for option in (place, *place.get("anyOf", ()), *place.get("allOf", ())):
+            if "$ref" in option:
+                place = schema["$defs"][option["$ref"].rsplit("/", 1)[1]]
+    return list(place.get("properties", {}))
+
+
+def canonical(value: Any) -> str:
+    """JSON with one spelling: for hashes and comparisons."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,147 @@
+"""What every room needs to know of text: scripts, sentences with their offsets, and search terms.
+
+Offsets count Unicode code points, as everywhere in this system.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from collections import Counter
+from functools import lru_cache
+from typing import NamedTuple
+
+import Stemmer
+
+# Scripts that put no space between words; their terms are pairs of neighbouring characters.
+_UNSPACED = (
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u1000-\u109f\u1780-\u17ff"  # Burmese, Khmer
+    "\u1100-\u11ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff々〆ー"
+    "\U00020000-\U0003ffff"
+)
+_RUNS = re.compile(rf"(?P<unspaced>[{_UNSPACED}]+)|(?P<word>[^\W_{_UNSPACED}]+)")
+
+_SCRIPTS = (
+    ("Hiragana", "kana"),
+    ("Katakana", "kana"),
+    ("CJK", "han"),
+    ("Latin", "latin"),
+    ("Hangul", "hangul"),
+    ("Cyrillic", "cyrillic"),
+    ("Arabic", "arabic"),
+    ("Greek", "greek"),
+    ("Hebrew", "hebrew"),
+    ("Thai", "thai"),
+    ("Devanagari", "devanagari"),
+)
+
+SCRIPTS = frozenset(script for _, script in _SCRIPTS)
+"""The writing systems that this project tells apart by name."""
+
+_ENDS = re.compile(r"[.!?…]+[\"'”’)]*(?=\s|$|\[\d{1,3}\])|[。！？｡．]+[」』）】”’\"')\]]*|\n+")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|No|Fig|Eq|Sec|Vol|vs|etc|cf|al|approx|Inc|Ltd|Co|Corp|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)"
+    r"|\b(?:e\.g|i\.e|U\.S|U\.K|a\.m|p\.m|Ph\.D))\.$"
+)
+_MARKER = re.compile(r"(?:[ \u3000]?\[\d{1,3}(?:\s*,\s*\d{1,3})*\])+")
+_local = threading.local()
+
+
+def storable(text: str) -> str:
+    """The text as every store can keep it: U+FFFD for NUL and for halves of surrogate pairs."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "\ufffd")
+
+
+class Span(NamedTuple):
+    """A piece of a text: `text[start:end]`."""
+
+    start: int
+    end: int
+
+
+@lru_cache(maxsize=65536)
+def script_of(character: str) -> str:
+    """The writing system of a letter: latin, kana, han, ...; "" for what is no letter."""
+    if not character.isalpha():
+        return ""
+    name = unicodedata.name(character, "")
+    for prefix, script in _SCRIPTS:
+        if name.startswith(prefix.upper()):
+            return script
+    return name.split(" ")[0].lower() or "unknown"
+
+
+def scripts(text: str) -> dict[str, float]:
+    """The share of each writing system among the letters of a text; empty where there are none."""
+    counts = Counter(filter(None, map(script_of, text)))
+    total = sum(counts.values())
+    return {script: count / total for script, count in counts.items()}
+
+
+def is_japanese(text: str) -> bool:
+    """Whether a text is most likely Japanese: it has kana, or nothing but Han letters."""
+    shares = scripts(text)
+    return shares.get("kana", 0) > 0.05 or shares.get("han", 0) > 0.9
+
+
+def sentences(text: str) -> list[Span]:
+    """The sentences of a text, trimmed, in order. Citation markers after a full stop belong to its sentence."""
+    spans: list[Span] = []
+    start = 0
+    for end_match in _ENDS.finditer(text):
+        end = end_match.end()
+        if end <= start or _goes_on(text, start, end_match):
+            continue
+        if marker := _MARKER.match(text, end):
+            end = marker.end()
+        _append(spans, text, start, end)
+        start = end
+    _append(spans, text, start, len(text))
+    return spans
+
+
+def _goes_on(text: str, start: int, ending: re.Match[str]) -> bool:
+    """Whether a full stop belongs to an abbreviation, or to a sentence that goes on in lower case."""
+    if ending.group()[0] != "." or len(ending.group()) > 1:
+        return False
+    rest = text[ending.end() : ending.end() + 3].lstrip(" ")
+    return bool(_ABBREVIATION.search(text, max(start, ending.end() - 8), ending.end())) or rest[:1].islower()
+
+
+def _append(spans: list[Span], text: str, start: int, end: int) -> None:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if start < end:
+        spans.append(Span(start, end))
+
+
+def is_ended(sentence: str) -> bool:
+    """Whether a sentence ends with a full stop or what stands for one, perhaps inside a bracket or a quotation."""
+    return sentence[-1:] in ".!?…。！？｡．」』）】”’)\"'"
+
+
+def terms(text: str) -> list[str]:
+    """The search terms of a text, repeats kept: stems of words, and pairs of characters where words have no spaces."""
+    found: list[str] = []
+    words: list[str] = []
+    for run in _RUNS.finditer(unicodedata.normalize("NFKC", text).casefold()):
+        if run.lastgroup == "word":
+            words.append(run.group())
+            continue
+        letters = run.group()
+        pairs = [letters[i : i + 2] for i in range(len(letters) - 1)]
+        found.extend(pairs or [letters])
+    found.extend(_stemmer().stemWords(words))
+    return found
+
+
+def _stemmer() -> Stemmer.Stemmer:
+    """One for each thread: a stemmer keeps state while it works."""
+    if not hasattr(_local, "stemmer"):
+        _local.stemmer = Stemmer.Stemmer("english")
+    stemmer: Stemmer.Stemmer = _local.stemmer
+    return stemmer
