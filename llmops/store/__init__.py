@@ -1,0 +1,1 @@
+"""The database of record: SQLite in the home, or PostgreSQL."""

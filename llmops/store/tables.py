@@ -1,0 +1,29 @@
+"""Tables that belong to no single room: original bytes, and what other stores must still be told."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Double, Index, Integer, String, Table
+
+from llmops.store.metadata import Bytes, Json, Row, metadata
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("hash", String(64), primary_key=True, comment="SHA-256 of the bytes, in hex"),
+    Column("size", Row, nullable=False),
+    Column("content", Bytes, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("row", Row, primary_key=True, autoincrement=True),
+    Column("topic", String(64), nullable=False, comment="the part of kind `deliveries` that delivers it"),
+    Column("key", String(200), nullable=False, comment="what it is about; the delivery is idempotent in it"),
+    Column("payload", Json, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", Double, nullable=False),
+    Column("error", String(500)),
+)
+Index("ix_outbox_topic_due_at", outbox.c.topic, outbox.c.due_at)
