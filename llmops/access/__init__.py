@@ -1,0 +1,1 @@
+"""Workspaces, roles, API keys, principals and the audit log."""
