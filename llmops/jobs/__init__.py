@@ -1,0 +1,1 @@
+"""Leased, resumable work that outlives the process that asked for it."""

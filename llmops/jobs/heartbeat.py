@@ -1,0 +1,63 @@
+"""The thread beside a running job: writes its progress, renews its lease, and notices that it was cancelled."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from llmops.errors import StoreError
+from llmops.jobs import rows
+from llmops.jobs.context import JobContext
+
+if TYPE_CHECKING:
+    from llmops.store.store import Store
+
+log = logging.getLogger(__name__)
+EVERY = 0.5
+"""Seconds between two looks, and so the longest that a cancelled job stays unaware of it."""
+_RENEW_EVERY = rows.LEASE / 6
+
+
+class Heartbeat:
+    """Use it as a context manager around the handler. It outlives no job and fails none: a store that is away is waited for."""
+
+    def __init__(self, store: Store, context: JobContext) -> None:
+        self._store, self._context = store, context
+        self._told = (context.done, context.total)
+        self._renewed = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{context.id}", daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._over.wait(EVERY):
+            try:
+                mine = self._renew() if self._is_news() else self._look()
+            except StoreError as failure:
+                log.warning("job %s: no heartbeat: %s", self._context.id, failure)
+                continue
+            if not mine:
+                self._context.lost.set()
+                return
+
+    def _is_news(self) -> bool:
+        return (self._context.done, self._context.total) != self._told or time.monotonic() - self._renewed > _RENEW_EVERY
+
+    def _renew(self) -> bool:
+        done, total = self._context.done, self._context.total
+        mine = self._store.write(lambda c: rows.heartbeat(c, self._context.job, done, total), durable=False)
+        self._told, self._renewed = (done, total), time.monotonic()
+        return mine
+
+    def _look(self) -> bool:
+        return self._store.read(lambda c: rows.state_of(c, self._context.job)) == ("running", self._context.job.owner)

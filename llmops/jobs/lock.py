@@ -1,0 +1,61 @@
+"""The home's worker lock. Who holds it runs this home's jobs; the kernel frees it when its holder dies.
+
+So whoever gets it knows that every job still marked as run from this home, on this host, has lost its process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FILE_NAME = "worker.lock"
+_held: set[int] = set()
+_started = int(time.time())
+
+
+def owner_prefix(home: Path) -> str:
+    """What the owners of jobs that this host runs for this home begin with."""
+    place = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12]
+    return f"{socket.gethostname()[:48]}:{place}:"
+
+
+def owner_name(home: Path) -> str:
+    """This process, as the owner of a job: host, home, process id and when it started."""
+    return f"{owner_prefix(home)}{os.getpid()}:{_started}"
+
+
+@contextmanager
+def try_lock(home: Path) -> Iterator[bool]:
+    """Hold the lock if it is free; yields whether it is held. Two threads of one process exclude each other too."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(home / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield _take(descriptor)
+    finally:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    _held.add(descriptor)
+    return True
+
+
+def _forget_in_child() -> None:
+    """A forked child would keep its parent's lock alive after the parent's death."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

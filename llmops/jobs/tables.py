@@ -1,0 +1,31 @@
+"""Jobs: rows that a worker leases."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Double, Index, Integer, String, Table
+
+from llmops.store.metadata import Json, Row, metadata
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("row", Row, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("kind", String(64), nullable=False, comment="the part of kind `jobs` that carries it out"),
+    Column("workspace", String(100), nullable=False),
+    Column("asker", String(200), nullable=False),
+    Column("idempotency", String(64), nullable=False, comment="hash of kind, workspace and payload"),
+    Column("payload", Json, nullable=False),
+    Column("state", String(16), nullable=False, comment="queued, running, done, failed, cancelled"),
+    Column("done", Integer, nullable=False, default=0),
+    Column("total", Integer, nullable=False, default=0),
+    Column("result", Json),
+    Column("error", String(2000)),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("owner", String(100), comment="the process that runs it"),
+    Column("lease_until", Double),
+    Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
+)
+Index("ix_jobs_state_row", jobs.c.state, jobs.c.row)
+Index("ix_jobs_idempotency", jobs.c.idempotency)
