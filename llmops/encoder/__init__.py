@@ -1,0 +1,31 @@
+"""The encoder: one small model that turns texts into unit vectors, loaded once per process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmops.settings import EncoderSettings
+    from llmops.types import Embedder
+
+__all__ = ["load_encoder"]
+
+
+def load_encoder(settings: EncoderSettings) -> Embedder:
+    """The encoder that `[encoder]` describes, ready to serve.
+
+    With `onnx-int8` the first load on a machine exports the model, which takes some ten seconds; every later one takes
+    a fraction of a second and imports no torch. Raises `UnknownName` or `InvalidInput` for a model that is not there or
+    not one that can be used, `Unavailable` where it cannot be fetched or exported.
+    """
+    from llmops.encoder.source import find_model
+
+    model = find_model(settings.name)
+    if settings.backend == "torch":
+        from llmops.encoder.torch_fp32 import TorchEncoder
+
+        return TorchEncoder(model, settings)
+    from llmops.encoder.cache import export_of
+    from llmops.encoder.onnx_int8 import OnnxEncoder
+
+    return OnnxEncoder(export_of(model), settings)
