@@ -1,0 +1,1 @@
+"""The vector database: load, chunk, ingest, index, search, snapshot."""

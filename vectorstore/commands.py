@@ -1,0 +1,251 @@
+"""`llmops ingest`, `search`, `collections` and `documents`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llmops.context import Context, as_option, common, group
+from llmops.errors import CheckFailed, InvalidInput
+
+if TYPE_CHECKING:
+    from llmops.types import Hit, Json
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH|URL...")
+@click.option("--collection", required=True, help="The collection; it is made if need be.")
+@click.option("--source", help="Name of where the documents come from.  [default: the folder's or file's name]")
+@click.option("--acl", help="Who may read them: user:NAME,group:NAME; '' for nobody but the owner.  [default: as before; for new ones the workspace]")
+@click.option("--id-field", help="Field of a row that is its id.")
+@click.option("--text-field", help="Field of a row that is its text.")
+@click.option("--title-field", help="Field of a row that is its title.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; may be repeated.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="No files that match; may be repeated.")
+@click.option("--prune", is_flag=True, help="Withdraw the source's documents that are gone.")
+@click.option("--strict", is_flag=True, help="Exit 1 if a document failed.")
+@common
+def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bool, **options: Any) -> None:
+    """Make the documents at PATH or URL searchable; folders with all that is in them.
+
+    Returns when every document is ready or failed. Unchanged files cost a hash.
+    """
+    from llmops.jobs import rows as jobs
+    from llmops.jobs.worker import finish
+    from vectorstore.rows import collections as collection_rows
+
+    home, workspace = context.home, context.workspace
+
+    orders = [_order(Path(path), collection, options) for path in paths if "://" not in path]
+    encoder = home.encoder.identity
+    home.store.write(lambda c: collection_rows.ensure(c, workspace, collection, encoder))
+
+    def carry_out(job_id: str, name: str) -> Json:
+        show = context.progress(f"ingest {name}")
+        return _result_of(finish(home, workspace, job_id, lambda job: show(job.done, job.total)).to_json())
+
+    def queue(order: Json) -> str:
+        return home.store.write(lambda c: jobs.enqueue(c, "ingest", workspace, "owner", order))
+
+    results = [carry_out(_queue_address(context, url, collection, options), url) for url in paths if "://" in url]
+    total = _together([*results, *(carry_out(queue(order), order["source"]) for order in orders)])
+    context.emit(total, _told(total))
+    if strict and total["failed"]:
+        raise CheckFailed(f"failed documents: {len(total['failed'])}", hint="the list above says why")
+
+
+def _queue_address(context: Context, url: str, collection: str, options: dict[str, Any]) -> str:
+    """Fetch what lies at an address and queue its ingestion; returns the job's id."""
+    import asyncio
+    import time
+    from urllib.parse import urlsplit
+
+    from vectorstore.documents import Handed, accept
+    from vectorstore.web import FETCH_SECONDS, page_at
+
+    settings = context.settings
+    most = int(settings.server.max_upload_mb * 2**20)
+    name, content = asyncio.run(page_at(url, settings.outbound.allow, most, time.monotonic() + FETCH_SECONDS))
+    handed = Handed(url, name, content, acl=_acl(options["acl"]))
+    return accept(context.home, context.owner_or(None), collection, [handed], options["source"] or urlsplit(url).hostname or "web")
+
+
+def _order(path: Path, collection: str, options: dict[str, Any]) -> Json:
+    from vectorstore.load import Fields
+    from vectorstore.sources import Order, check_root, check_source, source_of
+
+    root = check_root(path)
+    return Order(
+        collection=collection,
+        source=source_of(root) if options["source"] is None else check_source(options["source"]),
+        root=str(root),
+        acl=_acl(options["acl"]),
+        fields=Fields(options["id_field"], options["text_field"], options["title_field"]),
+        include=list(options["include"]),
+        exclude=list(options["exclude"]),
+        prune=options["prune"],
+    ).to_json()
+
+
+def _acl(text: str | None) -> list[str] | None:
+    """The access list of an `--acl` option."""
+    from vectorstore.rows.acls import parse_acl
+
+    return None if text is None else parse_acl(part for part in text.split(",") if part.strip())
+
+
+def _result_of(job: Json) -> Json:
+    from llmops.errors import LLMOpsError
+
+    if job["state"] == "done":
+        return dict(job["result"])
+    raise LLMOpsError(f"the ingestion {job['id']} is {job['state']}: {job['error'] or ''}".rstrip(": "), hint=f"llmops jobs show {job['id']}")
+
+
+def _together(results: list[Json]) -> Json:
+    """One result for several paths."""
+    total = dict(results[-1])
+    for result in results[:-1]:
+        for key in ("ready", "unchanged", "skipped", "withdrawn"):
+            total[key] += result[key]
+        total["failed"] = result["failed"] + total["failed"]
+    return total
+
+
+def _told(result: Json) -> str:
+    counts = ", ".join(f"{result[key]} {key}" for key in ("ready", "unchanged", "skipped", "withdrawn") if result[key] or key == "ready")
+    lines = [f"{counts}, {len(result['failed'])} failed"]
+    lines += [f"  failed  {failure['external_id']}: {failure['error']}" for failure in result["failed"]]
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("query")
+@click.option("--collection", required=True)
+@click.option("-k", type=int, default=10, show_default=True, help="How many hits.")
+@click.option("--at", type=int, metavar="SEQ", help="As of this sequence number of the collection.")
+@click.option("--filter", "filter_", metavar="JSON", help='On metadata: {"year": {"$gte": 2024}}')
+@as_option
+@common
+def search(context: Context, query: str, collection: str, k: int, at: int | None, filter_: str | None, as_: str | None) -> None:
+    """Find the passages of a collection that match QUERY best."""
+    from vectorstore.search import Searcher
+
+    asker = context.owner_or(as_)
+    found = Searcher(context.home).search(query, collection=collection, asker=asker, k=k, at=at, filter=parse_filter(filter_))
+    snapshot = {"collection": found.snapshot.collection, "seq": found.snapshot.seq}
+    text = "\n".join(_hit_line(number, hit) for number, hit in enumerate(found.hits, 1)) or "nothing found"
+    context.emit({"hits": [hit.to_json() for hit in found.hits], "snapshot": snapshot}, text)
+
+
+def parse_filter(text: str | None) -> Any:
+    """The filter of a `--filter` option."""
+    if text is None:
+        return None
+    hint = """--filter '{"year": 2024}'"""
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as broken:
+        raise InvalidInput(f"--filter is not JSON: {broken.msg} at character {broken.pos}", hint=hint) from None
+    except RecursionError:
+        raise InvalidInput("--filter nests too deeply", hint=hint) from None
+    if not isinstance(found, dict):
+        raise InvalidInput(f"--filter is no JSON object: {text[:60]}", hint=hint)
+    return found
+
+
+def _hit_line(number: int, hit: Hit) -> str:
+    passage = hit.passage
+    page = f" p. {passage.page}" if passage.page else ""
+    snippet = " ".join(passage.text.split())
+    return f"{number:>3}  {hit.score:.4f}  {passage.source}/{passage.external_id}{page}\n     {snippet[:200]}{'…' if len(snippet) > 200 else ''}"
+
+
+@group
+def collections() -> None:
+    """Collections of documents."""
+
+
+@collections.command("list")
+@common
+def list_collections(context: Context) -> None:
+    """List the workspace's collections."""
+    from vectorstore.rows import collections as rows
+
+    found = context.home.store.read(lambda c: rows.listing(c, context.workspace))
+    shown = [{**row, "ready": row["documents"]["ready"], "failed": row["documents"]["failed"]} for row in found]
+    context.emit({"data": found}, _table(shown, ("name", "ready", "failed", "chunks", "seq", "encoder")))
+
+
+@collections.command("create")
+@click.argument("name")
+@common
+def create_collection(context: Context, name: str) -> None:
+    """Make an empty collection."""
+    from vectorstore.rows import collections as rows
+
+    encoder = context.home.encoder.identity
+    workspace = context.workspace
+    context.emit(context.home.store.write(lambda c: rows.describe(c, rows.ensure(c, workspace, name, encoder))))
+
+
+@collections.command("show")
+@click.argument("name")
+@common
+def show_collection(context: Context, name: str) -> None:
+    """Show a collection and its counts."""
+    from vectorstore.rows import collections as rows
+
+    workspace = context.workspace
+    context.emit(context.home.store.read(lambda c: rows.describe(c, rows.find(c, workspace, name))))
+
+
+@group
+def documents() -> None:
+    """The documents of a collection."""
+
+
+@documents.command("list")
+@click.option("--collection", required=True)
+@as_option
+@common
+def list_documents(context: Context, collection: str, as_: str | None) -> None:
+    """List the documents of a collection, with their state."""
+    from vectorstore.documents import listed
+
+    asker = context.owner_or(as_)
+    rows = context.home.store.read(lambda c: listed(c, asker, collection))
+    for row in rows:
+        del row["row"]
+    context.emit_list(rows, ("document_id", "state", "version", "chunks", "source", "external_id", "error"))
+
+
+@documents.command("show")
+@click.argument("document_id")
+@as_option
+@common
+def show_document(context: Context, document_id: str, as_: str | None) -> None:
+    """Show a document with its chunks and their offsets."""
+    from vectorstore.documents import show
+
+    asker = context.owner_or(as_)
+    context.emit(context.home.store.read(lambda c: show(c, asker, document_id)))
+
+
+@documents.command("delete")
+@click.argument("document_id")
+@common
+def delete_document(context: Context, document_id: str) -> None:
+    """Withdraw a document: no search finds it from now on, earlier answers can still be explained."""
+    from vectorstore.documents import withdraw
+
+    context.emit(withdraw(context.home.store, context.owner_or(None), document_id))
+
+
+def _table(rows: list[Json], columns: tuple[str, ...]) -> str:
+    from llmops.output import table
+
+    return table(rows, columns)

@@ -1,0 +1,92 @@
+"""The segments of a collection on disk: which ones count, and how new ones come about."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vectorstore.index.segment import Segment
+from vectorstore.rows import changes, collections
+
+if TYPE_CHECKING:
+    from llmops.home import Home
+    from llmops.store.store import Connection
+
+log = logging.getLogger(__name__)
+_NAME = re.compile(r"\d{12}-\d{12}")
+MOST = 6
+"""More segments than this are merged into one."""
+SMALLEST = 256
+"""Fewer new chunks than this stay in the readers' memory: a file of their own would not pay."""
+
+
+def folder_of(home: Home, collection: collections.Collection) -> Path:
+    """Named by the collection's random id, so that another store under the same home never meets this one's segments."""
+    return home.settings.home / "indexes" / collection.id
+
+
+def open_segments(connection: Connection, folder: Path, collection: collections.Collection) -> list[Segment]:
+    """The segments that agree with the rows, in order. The first that does not ends the list: readers take the rest from rows."""
+    opened: list[Segment] = []
+    last = 0
+    for path in _in_order(folder):
+        first_row, last_row = (int(part) for part in path.name.split("-"))
+        if last_row <= last:
+            continue
+        try:
+            segment = Segment.open(path, collection.id, collection.encoder)
+            if (int(segment.rows[0]), int(segment.rows[-1])) != (first_row, last_row):
+                raise ValueError("its name is not that of its rows")
+        except (OSError, ValueError, KeyError) as damage:
+            log.warning("the segment %s is not used: %s; its rows are read instead", path.name, damage)
+            break
+        if changes.checksum(connection, collection.row, last + 1, last_row) != segment.checksum or first_row <= last:
+            log.warning("the segment %s is not used: it does not agree with the rows", path.name)
+            break
+        opened.append(segment)
+        last = last_row
+    return opened
+
+
+def write_segments(home: Home, collection: collections.Collection) -> None:
+    """Write what has no segment yet, remove what cannot be used, merge what has become many. Only a job does this."""
+    folder = folder_of(home, collection)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def pending(connection: Connection) -> tuple[list[Segment], Segment | None]:
+        good = open_segments(connection, folder, collection)
+        last = int(good[-1].rows[-1]) if good else 0
+        now = collections.find(connection, collection.workspace, collection.name)
+        found = changes.new_chunks(connection, collection.row, collection.encoder, last, now.seq)
+        return good, Segment.of_rows(found, home.encoder.dimension)
+
+    good, new = home.store.read(pending)
+    usable = {_name(segment) for segment in good}
+    if new is not None and (len(new.rows) >= SMALLEST or len(good) + 1 > MOST):
+        if len(good) + 1 > MOST:
+            new, good = Segment.merged([*good, new]), []
+        good.append(new)
+        new.save(folder, collection.id, collection.encoder)
+    _tidy(folder, {_name(segment) for segment in good}, usable)
+
+
+def _in_order(folder: Path) -> list[Path]:
+    """The folders of segments: by first row, the longest first, so that a merged one comes before its parts."""
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()] if folder.is_dir() else []
+    return sorted(found, key=lambda path: (path.name.split("-")[0], [-int(part) for part in path.name.split("-")[1:]]))
+
+
+def _name(segment: Segment) -> str:
+    return f"{int(segment.rows[0]):012d}-{int(segment.rows[-1]):012d}"
+
+
+def _tidy(folder: Path, kept: set[str], usable: set[str]) -> None:
+    """Remove what was merged, and what cannot be used: it is derived. Readers that have it mapped keep it until they look again."""
+    for path in folder.iterdir():
+        if path.name not in kept and path.is_dir():
+            if path.name not in usable:
+                log.warning("removing %s: the index cannot use it", path)
+            shutil.rmtree(path, ignore_errors=True)

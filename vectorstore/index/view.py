@@ -1,0 +1,171 @@
+"""A collection as one process sees it: segments, what has ended since, and who may read which document.
+
+`refresh` brings it to the rows' state with a few small queries; a search then works on one immutable `Moment`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmops.types import Asker
+from vectorstore.index.postings import Mask
+from vectorstore.index.segment import Segment
+from vectorstore.index.segments import folder_of, open_segments
+from vectorstore.rows import changes, collections
+from vectorstore.tables import FOREVER
+
+if TYPE_CHECKING:
+    from llmops.home import Home
+    from llmops.store.store import Connection
+
+TAIL_SEGMENTS = 8
+"""Segments in memory beyond this number are merged into one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A segment with what can still change of its chunks: where they end, and the slot of their document's version."""
+
+    segment: Segment
+    seq_to: NDArray[np.int64]
+    slots: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One consistent state. A slot is a version of a document; `acls[slot]` numbers its access list in `acl_ids`."""
+
+    seq: int
+    rights_seq: int
+    parts: tuple[Part, ...] = ()
+    slots: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    acls: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    acl_ids: Mapping[str, int] = field(default_factory=dict)
+
+    def allowed(self, readable: set[str] | None) -> NDArray[np.bool_]:
+        """For every slot, whether it may be read; None reads all."""
+        if readable is None:
+            return np.ones(len(self.slots), dtype=np.bool_)
+        table = np.zeros(len(self.acl_ids), dtype=np.bool_)
+        table[[number for acl_id, number in self.acl_ids.items() if acl_id in readable]] = True
+        return table[self.acls]
+
+    def masks(self, at: int, slots: NDArray[np.bool_]) -> list[Mask]:
+        """For every part, which chunks are live at `at` and of one of the given slots."""
+        return [(part.segment.seq_from <= at) & (at < part.seq_to) & slots[part.slots] for part in self.parts]
+
+
+class View:
+    """The newest moment of a collection. Safe for many threads."""
+
+    def __init__(self, home: Home, collection: collections.Collection) -> None:
+        self._home = home
+        self._folder = folder_of(home, collection)
+        self._dimension = home.encoder.dimension
+        self._lock = threading.Lock()
+        self._moment = Moment(seq=-1, rights_seq=-1)
+        self._metadata: tuple[int, dict[tuple[int, int], Mapping[str, Any]]] = (-1, {})
+
+    def refresh(self, connection: Connection, collection: collections.Collection) -> Moment:
+        """The moment of the collection's present sequence, as this connection reads it."""
+        moment = self._moment
+        if (moment.seq, moment.rights_seq) == (collection.seq, collection.rights_seq):
+            return moment
+        with self._lock:
+            # A slower thread may come with an older reading of the collection: what is newer stays.
+            if self._moment.seq < collection.seq or self._moment.rights_seq < collection.rights_seq:
+                self._moment = _advance(connection, collection, self._moment, self._folder, self._dimension)
+            return self._moment
+
+    def matching(
+        self, connection: Connection, collection: collections.Collection, moment: Moment, predicate: Callable[[Mapping[str, Any]], bool]
+    ) -> Mask:
+        """For every slot whose version this connection sees, whether its metadata match; False for newer ones."""
+        seq, known = self._metadata
+        if seq < collection.seq:
+            # The moment may be another thread's and newer than this connection's reading: kept is what was read, as of when.
+            known = dict(changes.metadata(connection, collection.row))
+            self._metadata = (collection.seq, known)
+        mask = np.zeros(len(moment.slots), dtype=np.bool_)
+        for key, slot in moment.slots.items():
+            mask[slot] = key in known and predicate(known[key])
+        return mask
+
+
+def readable_by(connection: Connection, asker: Asker) -> set[str] | None:
+    """The access lists that an asker may read under; None for the owner, who reads all."""
+    return None if asker.owner else changes.readable_acls(connection, asker.principals)
+
+
+def _advance(connection: Connection, collection: collections.Collection, before: Moment, folder: Any, dimension: int) -> Moment:
+    """The moment after `before`: new chunks join, ended ones end, changed rights count."""
+    segments = [part.segment for part in before.parts] if before.seq >= 0 else open_segments(connection, folder, collection)
+    last = int(segments[-1].rows[-1]) if segments else 0
+    found = changes.new_chunks(connection, collection.row, collection.encoder, last, collection.seq)
+    tail = Segment.of_rows(found, dimension)
+    parts = list(before.parts) or [Part(segment, np.full(len(segment.rows), FOREVER), np.zeros(0, dtype=np.int32)) for segment in segments]
+    if tail is not None:
+        parts.append(Part(tail, np.full(len(tail.rows), FOREVER), np.zeros(0, dtype=np.int32)))
+    parts = _merge_tail(parts)
+    parts = _end(parts, changes.withdrawn(connection, collection.row, before.seq, collection.seq))
+    return _with_rights(connection, collection, before, parts)
+
+
+def _merge_tail(parts: list[Part]) -> list[Part]:
+    """Join the segments that live in memory when there are many of them."""
+    in_memory = [part for part in parts if not isinstance(part.segment.rows, np.memmap)]
+    if len(in_memory) <= TAIL_SEGMENTS:
+        return parts
+    mapped = parts[: len(parts) - len(in_memory)]
+    seq_to = np.concatenate([part.seq_to for part in in_memory])
+    return [*mapped, Part(Segment.merged([part.segment for part in in_memory]), seq_to, np.zeros(0, dtype=np.int32))]
+
+
+def _end(parts: list[Part], ended: list[tuple[int, int]]) -> list[Part]:
+    """Set the end of chunks; the arrays are copied, for a search may still work on the old ones."""
+    if not ended:
+        return parts
+    rows, ends = (np.array(column, dtype=np.int64) for column in zip(*ended, strict=True))
+    changed = []
+    for part in parts:
+        places = np.searchsorted(part.segment.rows, rows)
+        here = places < len(part.segment.rows)
+        here[here] = part.segment.rows[places[here]] == rows[here]
+        if here.any():
+            seq_to = part.seq_to.copy()
+            seq_to[places[here]] = ends[here]
+            part = replace(part, seq_to=seq_to)
+        changed.append(part)
+    return changed
+
+
+def _with_rights(connection: Connection, collection: collections.Collection, before: Moment, parts: list[Part]) -> Moment:
+    """Give every version of a document its slot and every slot its access list."""
+    slots = dict(before.slots)
+    placed = []
+    for part in parts:
+        if len(part.slots) != len(part.segment.rows):
+            keys = zip(part.segment.documents.tolist(), part.segment.versions.tolist(), strict=True)
+            part = replace(part, slots=np.array([slots.setdefault(key, len(slots)) for key in keys], dtype=np.int32))
+        placed.append(part)
+    acl_ids = dict(before.acl_ids)
+    by_document = _rights_to_set(connection, collection, before, list(slots)[len(before.slots) :])
+    acls = np.concatenate([before.acls, np.full(len(slots) - len(before.acls), -1, dtype=np.int32)])
+    for (document, _), slot in slots.items() if by_document else ():
+        if document in by_document:
+            acls[slot] = acl_ids.setdefault(by_document[document], len(acl_ids))
+    return Moment(collection.seq, collection.rights_seq, tuple(placed), slots, acls, acl_ids)
+
+
+def _rights_to_set(connection: Connection, collection: collections.Collection, before: Moment, new: list[tuple[int, int]]) -> dict[int, str]:
+    """The access lists that are not known yet, by document."""
+    if before.seq < 0:
+        return changes.rights(connection, collection.row, -1)
+    changed = changes.rights(connection, collection.row, before.rights_seq)
+    return changed | changes.rights_of(connection, sorted({document for document, _ in new}))

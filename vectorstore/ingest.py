@@ -1,0 +1,352 @@
+"""The job that makes documents searchable.
+
+Bytes → parsed → chunked → embedded (each text once) → one transaction makes a batch visible → segments of the index.
+Every step can be repeated: killed anywhere, the job goes on where the rows say it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmops.access import audit
+from llmops.errors import InvalidInput, LLMOpsError
+from llmops.failpoints import failpoint
+from llmops.settings import canonical
+from llmops.store import blobs
+from llmops.types import Json
+from vectorstore import chunk
+from vectorstore.index import write_segments
+from vectorstore.load import Failed, Parsed, loader_for, parse
+from vectorstore.rows import collections, documents, files, vectors
+from vectorstore.rows.documents import Batch, Failure, NewChunk, NewVersion
+from vectorstore.sources import Order, Upload, read_file, walk
+
+if TYPE_CHECKING:
+    from llmops.home import Home
+    from llmops.jobs.context import JobContext
+    from llmops.store.store import Connection
+
+RECIPE = "1"
+"""Moves when parsing or chunking changes what comes out, so that unchanged files are read again."""
+EMBEDDED_AT_ONCE = 64
+"""Texts between two looks whether the job must stop: a fraction of a second."""
+BATCH_CHUNKS = 128
+BATCH_DOCUMENTS = 100
+BATCH_BYTES = 32 * 2**20
+LONGEST_ERROR = 1900
+UNFINISHED = ""
+"""The fingerprint of a file that must be read again: its last rows are still to come, or it could not be read."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has become of the documents of this job."""
+
+    ready: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    withdrawn: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self, job_id: str) -> Json:
+        failed = [{"external_id": external_id, "error": error} for external_id, error in self.failed.items()]
+        counts = {"ready": self.ready, "unchanged": self.unchanged, "skipped": self.skipped, "withdrawn": len(self.withdrawn)}
+        return {"job": job_id, **counts, "failed": failed}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One file of the order: its bytes are read only when its turn comes. `error` says why they cannot be."""
+
+    path: str
+    file: Path | None = None
+    upload: Upload | None = None
+    error: str = ""
+
+
+def run(home: Home, job: JobContext) -> Json:
+    """Carry out an order; the part of kind `jobs` named `ingest`."""
+    order = Order.from_json(dict(job.payload))
+    encoder = home.encoder.identity
+    collection = home.store.write(lambda c: collections.ensure(c, job.workspace, order.collection, encoder))
+    ingestion = _Ingestion(home, job, order, collection)
+    ingestion.run()
+    told = ingestion.tally.to_json(job.id)
+    counts = {name: len(told[name]) if name == "failed" else told[name] for name in ("ready", "unchanged", "withdrawn", "failed")}
+    detail = {"job": job.id, "source": order.source, "acl": order.acl, "prune": order.prune, **counts}
+    home.store.write(lambda c: audit.record(c, job.workspace, job.asker, "documents.ingest", collection.name, detail))
+    write_segments(home, collection)
+    failpoint("ingest.indexed")
+    return told
+
+
+class _Ingestion:
+    """The state of one run over an order."""
+
+    def __init__(self, home: Home, job: JobContext, order: Order, collection: collections.Collection) -> None:
+        self.home, self.job, self.order, self.collection = home, job, order, collection
+        self.tally = Tally()
+        self.states = home.store.read(lambda c: documents.states(c, collection.row, order.source))
+        self.known = home.store.read(lambda c: files.known(c, collection.row, order.source))
+        self.holders = Counter(external_id for ingested in self.known.values() for external_id in ingested.external_ids)
+        """How many files hold a document, of the files as they were last read."""
+        self.seen: set[str] = set()
+        self.closed_folders: list[str] = []
+        self.done = self.total = 0
+        self.batch, self.batch_bytes = Batch(), 0
+        self.kept: set[str] = set()
+        """Bytes of the file under way that an earlier batch has kept."""
+        self.files_done: dict[str, files.Ingested] = {}
+        self.texts: dict[bytes, str] = {}
+
+    def run(self) -> None:
+        pieces = list(self._pieces())
+        self.total = len(pieces)
+        for self.done, piece in enumerate(pieces):
+            self._go_on()
+            self._take(piece)
+            if self._is_full():
+                self._flush()
+        self._flush()
+        self.done = self.total
+        self._go_on()
+        if self.order.prune and not self.closed_folders:
+            self._prune({piece.path for piece in pieces})
+
+    def _go_on(self) -> None:
+        """Tell the progress; ends the job here where it was cancelled or must stop."""
+        self.job.progress(self.done, self.total)
+
+    def _pieces(self) -> Iterator[Piece]:
+        for upload in self.order.uploads:
+            yield Piece(upload.external_id, upload=upload)
+        if not self.order.root:
+            return
+        for found in walk(Path(self.order.root), self.order.include, self.order.exclude):
+            if found.path.endswith("/"):
+                self.closed_folders.append(found.path)
+                self.tally.failed[found.path] = f"{found.error}; nothing was pruned" if self.order.prune else found.error
+            elif found.kind is None:
+                self.tally.skipped += 1
+            else:
+                yield Piece(found.path, file=found.file, error=found.error)
+
+    def _take(self, piece: Piece) -> None:
+        """Bring one file to what it should be: every document of it ready or failed."""
+        try:
+            content = self._read(piece)
+        except LLMOpsError as failure:
+            self._fail_whole(piece.path, UNFINISHED, str(failure))
+            return
+        failpoint("ingest.read")
+        acl = piece.upload.acl if piece.upload else self.order.acl
+        fingerprint = self._fingerprint(piece, content, acl)
+        before = self.known.get(piece.path)
+        if before and before.fingerprint == fingerprint and self._all_settled(before.external_ids):
+            self._count_unchanged(before.external_ids)
+            return
+        try:
+            found = self._parse(piece, content)
+        except LLMOpsError as failure:
+            self._fail_whole(piece.path, fingerprint, str(failure))
+            return
+        self.kept.clear()
+        external_ids: list[str] = []
+        for parsed in found:
+            if self._is_full():
+                self._flush_part(piece.path, external_ids)
+            external_id = _external_id(piece.path, parsed)
+            external_ids.append(external_id)
+            if isinstance(parsed, Failed):
+                self._fail(external_id, parsed.error)
+            else:
+                self._add(piece, external_id, parsed, content, acl)
+        failpoint("ingest.parsed")
+        self._close(piece.path, files.Ingested(fingerprint, external_ids))
+
+    def _read(self, piece: Piece) -> bytes:
+        if piece.error:
+            raise InvalidInput(piece.error)
+        if piece.upload:
+            name = piece.upload.blob
+            content = self.home.store.read(lambda c: blobs.load(c, name))
+            if content is None:
+                raise InvalidInput("its bytes are not kept")
+            return content
+        assert piece.file is not None
+        return read_file(piece.file)
+
+    def _fingerprint(self, piece: Piece, content: bytes, acl: list[str] | None) -> str:
+        upload = piece.upload
+        options = [RECIPE, canonical(self.order.to_json()["fields"]), acl, [upload.name, upload.title, upload.metadata] if upload else None]
+        return hashlib.sha256(content + b"\0" + canonical(options).encode()).hexdigest()
+
+    def _parse(self, piece: Piece, content: bytes) -> list[Parsed | Failed]:
+        name = piece.upload.name if piece.upload else piece.path
+        if loader_for(name) is None:
+            raise InvalidInput(f"unknown kind of file: {name}")
+        return parse(content, name, self.order.fields)
+
+    def _add(self, piece: Piece, external_id: str, parsed: Parsed, content: bytes, acl: list[str] | None) -> None:
+        """Put a document into the batch, unless it is there already as it should be."""
+        title = (piece.upload.title if piece.upload else "") or parsed.title
+        metadata = {**parsed.metadata, **(piece.upload.metadata if piece.upload else {})}
+        content_hash = hashlib.sha256(canonical([RECIPE, title, parsed.text, metadata]).encode()).hexdigest()
+        self._see(external_id)
+        now = self.states.get(external_id)
+        if now and now.state == "ready" and now.content_hash == content_hash:
+            self._set_rights(now, acl)
+            self._count_unchanged([external_id])
+            return
+        new_chunks = []
+        for part in chunk.chunks(parsed):
+            text = chunk.embedded_text(title, part.heading, parsed.text[part.start : part.end])
+            text_hash = hashlib.sha256(text.encode()).digest()
+            self.texts[text_hash] = text
+            new_chunks.append(NewChunk(part.start, part.end, part.page, part.heading[:1000], text_hash))
+            if len(self.texts) >= EMBEDDED_AT_ONCE:
+                self._embed()
+        blob = self._keep_bytes(content)
+        self.batch.ready[external_id] = NewVersion(external_id, title, parsed.text, metadata, content_hash, blob, new_chunks, acl)
+        self.batch_bytes += len(parsed.text)
+
+    def _keep_bytes(self, content: bytes) -> str:
+        """Put a file's bytes into the batch with its first document, once; returns their hash."""
+        blob = blobs.digest(content)
+        if blob not in self.kept and blob not in self.batch.blobs:
+            self.batch.blobs[blob] = content
+            self.batch_bytes += len(content)
+        return blob
+
+    def _set_rights(self, now: documents.State, acl: list[str] | None) -> None:
+        if acl is not None:
+            self.home.store.write(lambda c: documents.set_rights(c, self.collection, now.row, acl))
+
+    def _fail(self, external_id: str, error: str) -> None:
+        self._see(external_id)
+        now = self.states.get(external_id)
+        if now and now.searched:
+            error = f"{error[:LONGEST_ERROR]}; version {now.version} is still searched"
+        self.tally.failed[external_id] = error
+        self.batch.failed[external_id] = Failure(external_id, error)
+
+    def _fail_whole(self, path: str, fingerprint: str, error: str) -> None:
+        """Nothing can be said of a file's rows: they stay as they are, and the file is listed under its own name."""
+        before = self.known.get(path)
+        rows = [external_id for external_id in before.external_ids if external_id != path] if before else []
+        self.seen.update(rows)
+        if live := sum(self.states[row].searched for row in rows if row in self.states):
+            error = f"{error[:LONGEST_ERROR]}; {live} documents of it as they were are still searched"
+        self._fail(path, error)
+        self._close(path, files.Ingested(fingerprint, [path, *rows]))
+
+    def _see(self, external_id: str) -> None:
+        """This order has the document: what was to be withdrawn, for another file has it no more, stays."""
+        self.seen.add(external_id)
+        self.batch.gone.pop(external_id, None)
+        self.batch.failed.pop(external_id, None)
+        self.tally.failed.pop(external_id, None)
+        self.tally.withdrawn.discard(external_id)
+        if external_id in self.batch.ready:  # the same id a second time: what comes last counts
+            self._flush()
+
+    def _close(self, path: str, ingested: files.Ingested) -> None:
+        """End a file: what no file holds any more goes in the transaction in which its last documents come."""
+        before = self.known.get(path)
+        self.holders.update(ingested.external_ids)
+        if before:
+            self.holders.subtract(before.external_ids)
+            for external_id in before.external_ids:
+                if not self.holders[external_id]:
+                    self._withdraw(external_id)
+        self.known[path] = self.files_done[path] = ingested
+
+    def _withdraw(self, external_id: str) -> None:
+        now = self.states.get(external_id)
+        if now and now.state != "withdrawn":
+            self.batch.gone[external_id] = now.row
+
+    def _is_full(self) -> bool:
+        batch = self.batch
+        most = max(len(batch.ready), len(batch.failed), len(batch.gone), len(self.files_done))
+        chunks = sum(len(new.chunks) for new in batch.ready.values())
+        return most >= BATCH_DOCUMENTS or chunks >= BATCH_CHUNKS or self.batch_bytes >= BATCH_BYTES
+
+    def _flush_part(self, path: str, external_ids: list[str]) -> None:
+        """Make visible what there is of a file under way, and note what it holds, so that nothing of it can be lost sight of."""
+        before = self.known.get(path)
+        held = dict.fromkeys([*(before.external_ids if before else []), *external_ids])
+        self._close(path, files.Ingested(UNFINISHED, list(held)))
+        self._flush()
+
+    def _embed(self) -> None:
+        """Give every text that waits its vector; what has one already keeps it."""
+        store, encoder = self.home.store, self.home.encoder
+        wanted = sorted(store.read(lambda c: vectors.missing(c, encoder.identity, self.texts)))
+        if wanted:
+            self._go_on()
+            found = dict(zip(wanted, encoder.embed([self.texts[key] for key in wanted], "passage"), strict=True))
+            store.write(lambda c: vectors.keep(c, encoder.identity, found))
+        self.texts.clear()
+
+    def _flush(self) -> None:
+        """Make the batch visible in one transaction."""
+        batch, done = self.batch, self.files_done
+        touched = batch.external_ids()
+        if not touched and not done:
+            return
+        self._embed()
+        failpoint("ingest.embedded")
+        row, source = self.collection.row, self.order.source
+
+        def visible(connection: Connection) -> dict[str, documents.State]:
+            if touched:
+                documents.publish(connection, self.collection, source, batch)
+            for path, ingested in done.items():
+                files.remember(connection, row, source, path, ingested)
+            failpoint("ingest.publishing")
+            return documents.states_of(connection, row, source, touched)
+
+        self._go_on()
+        self.states.update(self.home.store.write(visible))
+        failpoint("ingest.published")
+        self.tally.ready += len(batch.ready)
+        self.tally.withdrawn.update(batch.gone)
+        self.kept.update(batch.blobs)
+        self.batch, self.batch_bytes, self.files_done = Batch(), 0, {}
+
+    def _all_settled(self, external_ids: list[str]) -> bool:
+        return all((state := self.states.get(i)) is not None and state.state in ("ready", "failed") for i in external_ids)
+
+    def _count_unchanged(self, external_ids: list[str]) -> None:
+        for external_id in external_ids:
+            state = self.states[external_id]
+            self.seen.add(external_id)
+            if state.state == "failed":
+                self.tally.failed[external_id] = state.error or "failed"
+            else:
+                self.tally.unchanged += 1
+
+    def _prune(self, paths: set[str]) -> None:
+        """Withdraw the documents of this source that the order no longer has."""
+        gone = {i: state.row for i, state in self.states.items() if i not in self.seen and state.state != "withdrawn"}
+
+        def prune(connection: Connection) -> None:
+            if gone:
+                documents.withdraw(connection, self.collection, list(gone.values()))
+            files.forget(connection, self.collection.row, self.order.source, set(self.known) - paths)
+
+        self.home.store.write(prune)
+        self.tally.withdrawn.update(gone)
+
+
+def _external_id(path: str, one: Parsed | Failed) -> str:
+    """A row's own id where it has one, `file.jsonl#row` where it has none, else the file's path."""
+    if one.id is not None:
+        return one.id
+    return path if one.row is None else f"{path}#{one.row}"

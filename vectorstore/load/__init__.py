@@ -1,0 +1,53 @@
+"""From bytes to reading text: a loader for each kind of file, found by the file's extension.
+
+A loader is a part of kind `loaders`: `load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]`. It
+raises `InvalidInput` where nothing of the file can be used.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from llmops import plugins
+from llmops.errors import InvalidInput
+from vectorstore.load.parsed import LONGEST_ID, Block, Failed, Fields, Parsed
+
+__all__ = ["EXTENSIONS", "LONGEST_ID", "Block", "Failed", "Fields", "Parsed", "loader_for", "parse"]
+
+EXTENSIONS = {
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".mdx": "markdown",
+    ".qmd": "markdown",
+    ".txt": "text",
+    ".text": "text",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".pdf": "pdf",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+}
+
+
+def loader_for(name: str) -> str | None:
+    """The name of the loader for a file, by its extension; None for a kind that no loader reads."""
+    return EXTENSIONS.get(PurePosixPath(name).suffix.lower())
+
+
+def parse(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
+    """The documents in a file: one, or one for each row of JSONL and CSV.
+
+    Raises `InvalidInput` with the reason where the file as a whole cannot be read; a bad row is a `Failed` among the
+    others.
+    """
+    kind = loader_for(name)
+    if kind is None:
+        raise InvalidInput(f"unknown kind of file: {PurePosixPath(name).suffix or name!r}", hint="known: " + " ".join(EXTENSIONS))
+    try:
+        documents: list[Parsed | Failed] = plugins.find("loaders", kind)(content, name, fields)
+    except RecursionError as error:
+        raise InvalidInput("nested too deeply to be read") from error
+    return documents

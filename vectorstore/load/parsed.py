@@ -1,0 +1,126 @@
+"""What a loader hands on: text, and the blocks that say how it is built."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from llmops.errors import InvalidInput
+from llmops.types import Json
+from vectorstore.load.decode import clean
+
+BlockKind: TypeAlias = Literal["heading", "paragraph", "item", "code", "table"]
+LONGEST_HEADING = 200
+LONGEST_TITLE = 300
+LONGEST_ID = 900
+"""Code points of an external id; the store's column holds 1000, so that a row's number fits behind a file's path."""
+NO_TEXT = "no text"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece `text[start:end]` of a document, in code points. `page` counts from 1."""
+
+    start: int
+    end: int
+    kind: BlockKind
+    headings: tuple[str, ...] = ()
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A document as it will be read, searched and cited.
+
+    `id` is the value of a row's id field, else `row` is its number; a whole file has neither.
+    The blocks are in order, do not overlap and cover all of the text but white space.
+    """
+
+    title: str
+    text: str
+    blocks: tuple[Block, ...]
+    metadata: Json
+    id: str | None = None
+    row: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A row that is no document, and why; the others of its file go on. Without `id` and `row` it is the whole file."""
+
+    error: str
+    id: str | None = None
+    row: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Which fields of a row hold its id, text and title; None where none was named."""
+
+    id: str | None = None
+    text: str | None = None
+    title: str | None = None
+
+
+class TextBuilder:
+    """Puts a document's text together block by block, and knows under which headings it stands."""
+
+    def __init__(self) -> None:
+        self.page: int | None = None
+        self.first_heading = ""
+        self._parts: list[str] = []
+        self._length = 0
+        self._blocks: list[Block] = []
+        self._path: list[tuple[int, str]] = []
+        self._headings: tuple[str, ...] = ()
+
+    def heading(self, level: int, text: str) -> None:
+        """Begin a section; it ends the sections of the same or a deeper level."""
+        text = " ".join(clean(text).split())
+        if not text:
+            return
+        self._path = [(above, name) for above, name in self._path if above < level]
+        self._path.append((level, text[:LONGEST_HEADING]))
+        self._headings = tuple(name for _, name in self._path)
+        self.first_heading = self.first_heading or text
+        self.add("heading", text)
+
+    def add(self, kind: BlockKind, text: str, *, tight: bool = False) -> None:
+        """Append a block, after an empty line or, where `tight`, on the next line. White space alone is no block."""
+        text = clean(text)
+        text = text.strip("\n").rstrip() if kind in ("code", "item") else text.strip()  # these may be indented
+        if not text:
+            return
+        if self._parts:
+            gap = "\n" if tight else "\n\n"
+            self._parts.append(gap)
+            self._length += len(gap)
+        self._blocks.append(Block(self._length, self._length + len(text), kind, self._headings, self.page))
+        self._parts.append(text)
+        self._length += len(text)
+
+    def finish(self, title: str, metadata: Mapping[Any, Any] | None = None, *, id: str | None = None, row: int | None = None) -> Parsed:
+        """The document; `InvalidInput("no text")` where nothing was added."""
+        if not self._blocks:
+            raise InvalidInput(NO_TEXT)
+        return Parsed(one_line(title), "".join(self._parts), tuple(self._blocks), scalars(metadata or {}), id, row)
+
+
+def one_line(title: str) -> str:
+    """A title as the store keeps it."""
+    return " ".join(clean(title).split())[:LONGEST_TITLE]
+
+
+def scalars(fields: Mapping[Any, Any]) -> Json:
+    """The fields that can be filtered on: strings, numbers and truth values; dates become ISO strings."""
+    kept: Json = {}
+    for name, value in fields.items():
+        if isinstance(value, str):
+            kept[clean(str(name))] = clean(value)
+        elif isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+            kept[clean(str(name))] = value
+        elif hasattr(value, "isoformat"):
+            kept[clean(str(name))] = value.isoformat()
+    return kept

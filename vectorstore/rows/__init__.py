@@ -1,0 +1,1 @@
+"""The vector store's rows: the only place that speaks SQL here."""

@@ -1,0 +1,34 @@
+"""Access lists: sets of principals, each kept once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from llmops.access.principals import parse_principal
+from llmops.errors import InvalidInput
+from llmops.settings import canonical
+from vectorstore.tables import acl_principals, acls
+
+
+def parse_acl(principals: Iterable[str]) -> list[str]:
+    """The principals of an access list, checked and sorted. An empty list means nobody but the owner."""
+    try:
+        return sorted({parse_principal(principal) for principal in principals})
+    except InvalidInput as wrong:
+        raise InvalidInput(str(wrong), hint=wrong.hint, param="acl") from None
+
+
+def intern(connection: Connection, principals: list[str]) -> str:
+    """The id of an access list; it is written down the first time it is seen."""
+    acl_id = hashlib.sha256(canonical(principals).encode()).hexdigest()[:32]
+    if connection.execute(select(acls.c.id).where(acls.c.id == acl_id)).first() is None:
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        connection.execute(insert(acls).values(id=acl_id, principals=principals).on_conflict_do_nothing())
+        if principals:
+            rows = [{"acl_id": acl_id, "principal": principal} for principal in principals]
+            connection.execute(insert(acl_principals).on_conflict_do_nothing(), rows)
+    return acl_id

@@ -1,0 +1,95 @@
+"""Collections: names in a workspace, each with its encoder and its place in time."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from llmops.errors import Conflict, InvalidInput, UnknownName
+from vectorstore.tables import FOREVER, chunks, collections, documents
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    row: int
+    id: str
+    workspace: str
+    name: str
+    encoder: str
+    seq: int
+    rights_seq: int
+    created_at: float
+
+
+def find(connection: Connection, workspace: str, name: str) -> Collection:
+    """The collection of that name; `UnknownName` with near names where there is none."""
+    row = connection.execute(select(collections).where(collections.c.workspace == workspace, collections.c.name == name)).first()
+    if row is None:
+        known = connection.execute(select(collections.c.name).where(collections.c.workspace == workspace)).scalars()
+        raise UnknownName("collection", name, known, hint="")
+    return Collection(*row)
+
+
+def ensure(connection: Connection, workspace: str, name: str, encoder: str) -> Collection:
+    """The collection of that name, made if need be. Raises `Conflict` where it was made with another encoder."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"not a name for a collection: {name!r}", hint="up to 100 letters, digits, '.', '_' and '-', a letter or digit first", param="collection"
+        )
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    now = {"seq": 0, "rights_seq": 0, "created_at": time.time()}
+    values = {"id": f"col_{uuid.uuid4().hex}", "workspace": workspace, "name": name, "encoder": encoder, **now}
+    connection.execute(insert(collections).values(values).on_conflict_do_nothing())
+    collection = find(connection, workspace, name)
+    check_encoder(collection, encoder)
+    return collection
+
+
+def check_encoder(collection: Collection, encoder: str) -> None:
+    """Raise `Conflict` if the collection's vectors come from another encoder: they could not be compared."""
+    if collection.encoder != encoder:
+        raise Conflict(
+            f"collection {collection.name!r} was embedded with {collection.encoder}, the configuration says {encoder}",
+            hint="ingest into a new collection, or put the former [encoder] back",
+        )
+
+
+def next_seq(connection: Connection, row: int) -> int:
+    """Move the collection's sequence by one. The row stays locked until the commit, so writers of one collection queue up here."""
+    moved = update(collections).where(collections.c.row == row).values(seq=collections.c.seq + 1)
+    return int(connection.execute(moved.returning(collections.c.seq)).scalar_one())
+
+
+def next_rights_seq(connection: Connection, row: int) -> int:
+    moved = update(collections).where(collections.c.row == row).values(rights_seq=collections.c.rights_seq + 1)
+    return int(connection.execute(moved.returning(collections.c.rights_seq)).scalar_one())
+
+
+def listing(connection: Connection, workspace: str) -> list[dict[str, Any]]:
+    """Every collection of a workspace with its counts, by name."""
+    found = connection.execute(select(collections).where(collections.c.workspace == workspace).order_by(collections.c.name))
+    return [describe(connection, Collection(*row)) for row in found.all()]
+
+
+def describe(connection: Connection, collection: Collection) -> dict[str, Any]:
+    """A collection as users see it."""
+    by_state = select(documents.c.state, func.count()).where(documents.c.collection_row == collection.row).group_by(documents.c.state)
+    states: dict[str, int] = dict(connection.execute(by_state).all())
+    live = select(func.count()).where(chunks.c.collection_row == collection.row, chunks.c.seq_to == FOREVER)
+    return {
+        "name": collection.name,
+        "workspace": collection.workspace,
+        "encoder": collection.encoder,
+        "seq": collection.seq,
+        "documents": {"ready": states.get("ready", 0), "failed": states.get("failed", 0)},
+        "chunks": connection.execute(live).scalar_one(),
+        "created_at": collection.created_at,
+    }

@@ -1,0 +1,183 @@
+"""Hybrid search: the asker's rights and the point in time first, then two legs, then their fusion."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llmops.errors import InvalidInput
+from llmops.types import Asker, Hit, Passage, Snapshot, Vectors
+from vectorstore.filters import Predicate, compile_filter
+from vectorstore.fusion import fuse, voting_legs
+from vectorstore.index.postings import Mask, Statistics, score, weigh
+from vectorstore.index.scan import nearest, top
+from vectorstore.index.view import Moment, View, readable_by
+from vectorstore.rows import collections
+from vectorstore.rows.hits import passages
+
+if TYPE_CHECKING:
+    from llmops.home import Home
+    from llmops.store.store import Connection
+
+MOST_HITS = 1000
+FORMER_TURN = 2000
+"""Characters that a query may have beyond those of a question: of the turn before it."""
+LEG_DEPTH = 100
+"""How deep each leg is read, at least, before the fusion."""
+
+Scores = dict[int, float]
+"""Scores by chunk row, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found, as of which snapshot, and the seconds of each of its parts."""
+
+    hits: tuple[Hit, ...]
+    snapshot: Snapshot
+    query_vector: Vectors
+    encoder: str
+    voting: frozenset[str]
+    statistics: Statistics
+    seconds: Mapping[str, float]
+
+
+class Searcher:
+    """Searches the collections of a home; keeps a view of each that it was asked for."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._views: dict[str, View] = {}
+        self._lock = threading.Lock()
+
+    async def search_async(self, query: str, **options: Any) -> Found:
+        """`search` in a thread of its own."""
+        return await asyncio.to_thread(self.search, query, **options)
+
+    def search(
+        self, query: str, *, collection: str, asker: Asker, k: int = 10, at: int | None = None, filter: Mapping[str, Any] | None = None
+    ) -> Found:
+        """The best `k` chunks for a query, best first, that the asker may read, as of `at` (default: now).
+
+        Raises `InvalidInput` for an empty query, `k` outside 1..1000, a broken filter or a time to come, and
+        `UnknownName` for a collection that is not there.
+        """
+        _check(query, k, self._home.settings.server.max_question_chars + FORMER_TURN)
+        predicate = compile_filter(filter) if filter is not None else None
+        timer = _Timer()
+        # Read once before the encoder works, so that a wrong name costs no embedding, and again with the rows that are searched.
+        found = self._home.store.read(lambda c: collections.find(c, asker.workspace, collection))
+        collections.check_encoder(found, self._home.encoder.identity)
+        if at is not None and not 0 <= at <= found.seq:
+            raise InvalidInput(f"no sequence {at} in collection {collection!r}", hint=f"it is at {found.seq}", param="at")
+        vector = self._home.encoder.embed([query], "query")[0]
+        timer.lap("embed")
+        return self._home.store.read(lambda c: self._search(c, found, query, vector, asker, k, at, predicate, timer))
+
+    def _search(
+        self,
+        connection: Connection,
+        collection: collections.Collection,
+        query: str,
+        vector: Vectors,
+        asker: Asker,
+        k: int,
+        at: int | None,
+        predicate: Predicate | None,
+        timer: _Timer,
+    ) -> Found:
+        now = collections.find(connection, collection.workspace, collection.name)
+        view = self._view(now)
+        moment = view.refresh(connection, now)
+        as_of = now.seq if at is None else at
+        slots = moment.allowed(readable_by(connection, asker))
+        if predicate is not None:
+            slots &= view.matching(connection, now, moment, predicate)
+        masks = moment.masks(as_of, slots)
+        timer.lap("plan")
+        statistics = weigh([(part.segment.postings, mask) for part, mask in zip(moment.parts, masks, strict=True)], query)
+        legs = {"dense": _dense(moment, masks, vector, k), "lexical": _lexical(moment, masks, statistics, k)}
+        voting = voting_legs(query, self._home.encoder.scripts)
+        ranked = fuse(legs, voting)
+        timer.lap("scan")
+        hits = _hits(connection, ranked, legs, asker, as_of, k)
+        timer.lap("rows")
+        return Found(hits, Snapshot(now.name, as_of), vector, now.encoder, voting, statistics, timer.seconds)
+
+    def _view(self, collection: collections.Collection) -> View:
+        with self._lock:
+            if collection.id not in self._views:
+                self._views[collection.id] = View(self._home, collection)
+            return self._views[collection.id]
+
+
+def _hits(connection: Connection, ranked: Scores, legs: Mapping[str, Scores], asker: Asker, as_of: int, k: int) -> tuple[Hit, ...]:
+    """The best `k` that are there. Rows are asked again whether they may be read: a mistake in the masks must not become a leak."""
+    hits: list[Hit] = []
+    best = iter(ranked.items())
+    while len(hits) < k and (some := dict(islice(best, k))):
+        found = passages(connection, list(some), asker, as_of)
+        hits += [_hit(found[row], row, value, legs) for row, value in some.items() if row in found]
+    return tuple(hits[:k])
+
+
+def _hit(passage: Passage, row: int, value: float, legs: Mapping[str, Scores]) -> Hit:
+    return Hit(passage, value, {leg: scores[row] for leg, scores in legs.items() if row in scores})
+
+
+def _check(query: str, k: int, longest: int) -> None:
+    if not query.strip():
+        raise InvalidInput("the query is empty", hint="ask something", param="query")
+    if len(query) > longest:
+        raise InvalidInput(f"the query has {len(query):,} characters, {longest:,} are allowed", hint="search for its main sentence", param="query")
+    if not 1 <= k <= MOST_HITS:
+        raise InvalidInput(f"k is {k}, it must be between 1 and {MOST_HITS}", hint="ask for fewer hits", param="k")
+
+
+def _dense(moment: Moment, masks: list[Mask], vector: Vectors, k: int) -> Scores:
+    """The nearest chunks over all parts."""
+    rows, cosines = [], []
+    for part, mask in zip(moment.parts, masks, strict=True):
+        positions, values = nearest(part.segment, mask, vector, max(k, LEG_DEPTH))
+        rows.append(part.segment.rows[positions])
+        cosines.append(values)
+    return _best(rows, cosines, k)
+
+
+def _lexical(moment: Moment, masks: list[Mask], statistics: Statistics, k: int) -> Scores:
+    """The chunks of the best BM25 over all parts; only those that share a term."""
+    rows, values = [], []
+    for part, mask in zip(moment.parts, masks, strict=True):
+        scores = score(part.segment.postings, mask, statistics)
+        positions = np.flatnonzero(scores)
+        rows.append(part.segment.rows[positions])
+        values.append(scores[positions])
+    return _best(rows, values, k)
+
+
+def _best(rows: list[Any], values: list[Any], k: int) -> Scores:
+    if not rows:
+        return {}
+    all_rows, all_values = np.concatenate(rows), np.concatenate(values)
+    best = top(all_values, max(k, LEG_DEPTH))
+    return dict(zip(all_rows[best].tolist(), all_values[best].tolist(), strict=True))
+
+
+class _Timer:
+    """Seconds between laps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
+        self._last = now

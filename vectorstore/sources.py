@@ -1,0 +1,165 @@
+"""Where documents come from: a folder or a file on this machine, or bytes that were handed in."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from llmops.errors import InvalidInput
+from vectorstore.load import LONGEST_ID, Fields, loader_for
+
+LONGEST_SOURCE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Bytes that were handed in and are kept: `blob` is their hash."""
+
+    external_id: str
+    name: str
+    blob: str
+    title: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    acl: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to ingest and how: the payload of a job of kind `ingest`.
+
+    Either `root` is the absolute path of a folder or file, or `uploads` holds what was handed in.
+    """
+
+    collection: str
+    source: str
+    root: str = ""
+    uploads: list[Upload] = field(default_factory=list)
+    acl: list[str] | None = None
+    fields: Fields = field(default_factory=Fields)
+    include: list[str] = field(default_factory=list)
+    exclude: list[str] = field(default_factory=list)
+    prune: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, payload: dict[str, Any]) -> Order:
+        uploads = [Upload(**upload) for upload in payload.get("uploads", [])]
+        return cls(**{**payload, "uploads": uploads, "fields": Fields(**payload.get("fields", {}))})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file of a folder. `path` is relative to it, with forward slashes; `kind` is None where no loader knows the file.
+
+    `error` says why it cannot be read. So it does of a folder, whose `path` ends in a slash.
+    """
+
+    path: str
+    file: Path
+    kind: str | None
+    error: str = ""
+
+
+def check_source(name: str) -> str:
+    """The name, if it can be that of a source."""
+    if not name.strip() or len(name) > LONGEST_SOURCE or "\x00" in name:
+        raise InvalidInput(f"not a name for a source: {name[:80]!r}", hint=f"1 to {LONGEST_SOURCE} characters", param="source")
+    return name
+
+
+def source_of(root: Path) -> str:
+    """The name of the folder or file, as the source of its documents where no other is given."""
+    return check_source(_as_text(root.resolve().name))
+
+
+def check_root(root: Path) -> Path:
+    """The absolute path of something that can be ingested."""
+    if (name := str(root)) != _as_text(name):
+        raise InvalidInput(f"a path that is no UTF-8: {_as_text(name)}", hint="rename it, or ingest the folder above it", param="path")
+    if not root.exists():
+        raise InvalidInput(f"no such file or folder: {root}", hint="check the path", param="path")
+    if not (root.is_dir() or root.is_file()):
+        raise InvalidInput(f"neither a file nor a folder: {root}", hint="name a file or a folder", param="path")
+    if not os.access(root, os.R_OK):
+        raise InvalidInput(f"cannot be read: {root}", hint="check its permissions", param="path")
+    return root.absolute()
+
+
+def walk(root: Path, include: list[str], exclude: list[str]) -> Iterator[Found]:
+    """The files at `root`, in a stable order, then the folders that cannot be read.
+
+    Hidden files, and links that lead out of it, are passed over.
+    """
+    check_root(root)
+    if root.is_file():
+        yield _found(root.name, root)
+        return
+    real_root = root.resolve()
+    closed: list[OSError] = []
+    for folder, folders, names in os.walk(root, onerror=closed.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            file = Path(folder, name)
+            path = file.relative_to(root).as_posix()
+            if name.startswith(".") or not _wanted(path, include, exclude):
+                continue
+            if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(real_root):
+                continue
+            yield _found(path, file)
+    for failure in closed:
+        unread = Path(failure.filename)
+        yield Found(f"{_fitting(unread.relative_to(root).as_posix())}/", unread, None, f"cannot be read: {failure.strerror}")
+
+
+def read_file(file: Path) -> bytes:
+    """The bytes of a regular file. Raises `InvalidInput` for one that cannot be read; a pipe or a device is not waited for."""
+    try:
+        _check_regular(file.stat())  # before it is opened: that alone may move a device
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
+            _check_regular(os.fstat(opened.fileno()))
+            return opened.read()
+    except FileNotFoundError:
+        raise InvalidInput("vanished while it was read") from None
+    except OSError as failure:
+        raise InvalidInput(f"cannot be read: {failure.strerror}") from None
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidInput("is no regular file")
+
+
+def _found(path: str, file: Path) -> Found:
+    name = _fitting(path)
+    error = "" if name == _as_text(path) else f"its path is longer than {LONGEST_ID} characters"
+    return Found(name, file, loader_for(file.name), error)
+
+
+def _as_text(path: str) -> str:
+    """A path with what is no UTF-8 in it as `\\xff`, so that two such names stay two."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _fitting(path: str) -> str:
+    """A path as an external id: one too long ends in its hash."""
+    text = _as_text(path)
+    if len(text) <= LONGEST_ID:
+        return text
+    return f"{text[: LONGEST_ID - 20]}...{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _wanted(path: str, include: list[str], exclude: list[str]) -> bool:
+    name = path.rsplit("/", 1)[-1]
+
+    def matches(patterns: list[str]) -> bool:
+        return any(fnmatch.fnmatch(path, pattern) or fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+    return (not include or matches(include)) and not matches(exclude)
