@@ -1,0 +1,1 @@
+"""Offline evaluation: measures, and how sure they are."""
