@@ -1,0 +1,137 @@
+"""Citations to the sentence: markers in a reply become references to the sentences of documents that they rest on.
+
+Works on a stream: a sentence leaves as soon as it is complete, with its markers checked. A marker that names no passage
+of this request is taken out. A sentence without a marker that a passage plainly supports gets one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from llmops.text import Span, is_ended, sentences, storable, terms
+from llmops.types import Citation, Passage, Quote
+
+_NUMBERS = r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]"
+# A marker ends its sentence, or stands free inside it; `values[2]` in the middle is the text's own.
+_MARKERS = re.compile(rf"(?:[ \u3000]?{_NUMBERS})+(?=[.!?…。！？｡．]*$)|[ \u3000]{_NUMBERS}(?=[\s,;:、])")
+_NUMBER = re.compile(r"\d+")
+_MARKER_BEGUN = re.compile(r"\[[\d,\s\]\[]*")
+_FENCE = re.compile(r"^\s*(```|~~~)")
+PLAIN = 0.75
+"""A sentence without a marker is attributed to a passage that holds at least this share of its terms."""
+FEWEST = 4
+"""Sentences of fewer terms are not attributed: too little to tell."""
+
+
+class Citer:
+    """Turns the pieces of one reply into checked sentences. `text` and `citations` are what has left so far."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        self._passages = passages
+        self._sentences = [sentences(passage.text) for passage in passages]
+        self._terms = [[set(terms(passage.text[s:e])) for s, e in spans] for passage, spans in zip(passages, self._sentences, strict=True)]
+        self._buffer = ""
+        self._in_code = False
+        self._last = ""
+        self.text = ""
+        self.citations: list[Citation] = []
+        self.support: list[float] = []
+
+    def feed(self, piece: str) -> str:
+        """Take a piece of the reply; return what is ready to leave: whole sentences."""
+        self._buffer += storable(piece)
+        spans = sentences(self._buffer)
+        # The last sentence may still grow; what looks like the beginning of a marker belongs to the one before it.
+        if spans and _MARKER_BEGUN.fullmatch(self._buffer, spans[-1].start):
+            spans.pop()
+        # The space before the last one stays with it: a line's end there decides how a marker after it is read.
+        return self._release(spans[:-1], spans[-2].end) if len(spans) > 1 else ""
+
+    def quote(self, quote: Quote) -> str:
+        """Take a sentence that was quoted word for word; it leaves at once, with its marker and nothing else changed."""
+        joint = "" if not self.text else " " if is_ended(self._last) else "\n"
+        self._last = quote.text
+        self.support.append(1.0)
+        self.citations.append(self._citation(quote.text, quote.number, len(self.text) + len(joint)))
+        said = f"{joint}{quote.text} [{quote.number}]"
+        self.text += said
+        return said
+
+    def finish(self) -> str:
+        """What is left at the end of the reply."""
+        return self._release(sentences(self._buffer), len(self._buffer))
+
+    @property
+    def groundedness(self) -> float:
+        """The mean share of an answer sentence's terms that the best passage holds: lexical, and not calibrated."""
+        return sum(self.support) / len(self.support) if self.support else 0.0
+
+    def _release(self, spans: list[Span], upto: int) -> str:
+        ready, self._buffer = self._buffer[:upto], self._buffer[upto:]
+        out, at = "", 0
+        for start, end in spans:
+            out += ready[at:start]
+            out += self._sentence(ready[start:end], len(self.text) + len(out))
+            at = end
+        out += ready[at:]
+        self.text += out
+        return out
+
+    def _sentence(self, sentence: str, place: int) -> str:
+        """A sentence with its markers checked; its citations are kept, with offsets from `place` on."""
+        if _FENCE.match(sentence):
+            self._in_code = not self._in_code
+        if self._in_code or _FENCE.match(sentence):
+            return sentence
+        bare = _MARKERS.sub("", sentence).rstrip()
+        named = [int(number) for markers in _MARKERS.finditer(sentence) for number in _NUMBER.findall(markers.group())]
+        known = [number for number in dict.fromkeys(named) if 1 <= number <= len(self._passages)]
+        if not bare:  # a marker that stands alone says nothing of any sentence
+            return ""
+        best = self._best(bare)
+        if not known and best is not None and best[1] >= PLAIN:
+            known = [best[0] + 1]
+        if len(terms(bare)) >= FEWEST:
+            self.support.append(best[1] if best else 0.0)
+        for number in known:
+            self.citations.append(self._citation(bare, number, place))
+        return bare + ("" if not known else " " + "".join(f"[{number}]" for number in known))
+
+    def _best(self, sentence: str) -> tuple[int, float] | None:
+        """The passage that holds the largest share of the sentence's terms."""
+        wanted = set(terms(sentence))
+        if len(wanted) < FEWEST or not self._passages:
+            return None
+        shares = [len(wanted & set().union(*by_sentence)) / len(wanted) for by_sentence in self._terms]
+        number = max(range(len(shares)), key=lambda i: shares[i])
+        return number, shares[number]
+
+    def _citation(self, sentence: str, number: int, place: int) -> Citation:
+        """The sentence of the passage that says most of what the answer's sentence says."""
+        passage, spans, known = self._passages[number - 1], self._sentences[number - 1], self._terms[number - 1]
+        at = passage.text.find(sentence)
+        if at >= 0:
+            span = Span(at, at + len(sentence))
+        elif spans:
+            wanted = set(terms(sentence))
+            best = max(range(len(spans)), key=lambda i: len(wanted & known[i]) / (len(known[i]) + 5))
+            # Nothing in common, as between two languages: then the passage as a whole is what it rests on.
+            span = spans[best] if wanted & known[best] else Span(0, len(passage.text))
+        else:
+            span = Span(0, len(passage.text))
+        return Citation(
+            document_id=passage.document_id,
+            chunk_id=passage.chunk_id,
+            external_id=passage.external_id,
+            source=passage.source,
+            title=passage.title,
+            text=passage.text[span.start : span.end],
+            start=passage.start + span.start,
+            end=passage.start + span.end,
+            answer_start=place,
+            answer_end=place + len(sentence),
+            marker=number,
+            version=passage.version,
+            page=passage.page,
+        )

@@ -1,0 +1,78 @@
+"""`llmops ask` and `llmops feedback`."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import click
+
+from llmops.context import Context, as_option, common, group
+
+if TYPE_CHECKING:
+    from llmops.types import Answer
+
+
+@click.command()
+@click.argument("question")
+@click.option("--chain", default="rag", show_default=True)
+@click.option("--collection", help="In place of the chain's own.")
+@click.option("--route", help="In place of the chain's own.")
+@click.option("-k", type=int, help="How many passages the model gets.")
+@click.option("--at", type=int, metavar="SEQ", help="As of this sequence number of the collection.")
+@click.option("--filter", "filter_", metavar="JSON", help="On metadata of the documents.")
+@as_option
+@common
+async def ask(
+    context: Context,
+    question: str,
+    chain: str,
+    collection: str | None,
+    route: str | None,
+    k: int | None,
+    at: int | None,
+    filter_: str | None,
+    as_: str | None,
+) -> None:
+    """Ask a chain; it answers from your documents and cites them."""
+    from chains.flow import Ask, Chains, open_rooms
+    from llmops.types import Answer
+    from vectorstore.commands import parse_filter
+
+    asker = context.owner_or(as_)
+    message = {"role": "user", "content": question}
+    call = Ask((message,), asker, collection=collection, at=at, k=k, filter=parse_filter(filter_), route=route, stream=True)
+    async with open_rooms(context.home) as rooms, aclosing(Chains(rooms).ask(chain, call)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, Answer):
+                context.write("\n")
+                context.emit({"answer": piece.text, **piece.to_json()}, _sources(piece))
+            else:
+                context.write(piece)
+
+
+def _sources(answer: Answer) -> str:
+    """Each cited sentence once, under the number that the answer gives it."""
+    lines = dict.fromkeys(
+        f"[{c.marker}] {c.source}/{c.external_id}{f' p. {c.page}' if c.page else ''}  {c.start}–{c.end}: {' '.join(c.text.split())}"
+        for c in answer.citations
+    )
+    return "\n".join([*lines, answer.answer_id])
+
+
+@group
+def feedback() -> None:
+    """What people said of answers."""
+
+
+@feedback.command("list")
+@common
+def list_feedback(context: Context) -> None:
+    """List the workspace's feedback, newest first."""
+    from chains import rows
+
+    workspace = context.workspace
+    found = context.home.store.read(lambda c: rows.list_feedback(c, workspace))
+    for row in found:
+        del row["row"]
+    context.emit_list(found, ("id", "answer_id", "rater", "rating", "better", "comment"))

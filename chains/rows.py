@@ -1,0 +1,95 @@
+"""Rows of answers and feedback."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from chains.tables import answers, feedback
+from llmops.types import Citation, Hit, Json, Usage, Vectors
+
+_HIDDEN = ("row", "query_vector", "principals", "owner")
+
+
+@dataclass(frozen=True, slots=True)
+class NewAnswer:
+    """Everything that says what was answered, from what, by what and for whom."""
+
+    id: str
+    workspace: str
+    asker: str
+    owner: bool
+    principals: list[str]
+    chain: str
+    question: str
+    messages: list[Json]
+    search_query: str
+    prompt: str
+    collection: str
+    seq: int
+    filter: Json | None
+    encoder: str
+    query_vector: Vectors
+    hits: Sequence[Hit]
+    route: str
+    model: str
+    parameters: Json
+    reply: str
+    citations: Sequence[Citation]
+    abstained: bool
+    evidence: float
+    groundedness: float | None
+    state: str
+    finish_reason: str
+    error: str | None
+    timings: Mapping[str, float]
+    usage: Usage
+    cost: float
+    configuration: str
+    created_at: float
+
+
+def insert_answer(connection: Connection, answer: NewAnswer, passages: list[Json], citations: list[Json]) -> None:
+    known = {column.name for column in answers.columns}
+    values = {field.name: getattr(answer, field.name) for field in fields(answer) if field.name in known}
+    values |= {
+        "query_vector": np.asarray(answer.query_vector, dtype="<f4").tobytes(),
+        "passages": passages,
+        "citations": citations,
+        "timings": dict(answer.timings),
+        "tokens_in": answer.usage.tokens_in,
+        "tokens_out": answer.usage.tokens_out,
+    }
+    connection.execute(insert(answers).values(values))
+
+
+def answer(connection: Connection, workspace: str, answer_id: str) -> Json | None:
+    """An answer's row as JSON; None where the workspace has none of that id."""
+    found = connection.execute(select(answers).where(answers.c.id == answer_id, answers.c.workspace == workspace)).mappings().first()
+    if found is None:
+        return None
+    shown: Json = {name: value for name, value in found.items() if name not in _HIDDEN}
+    shown["answer_id"] = shown.pop("id")
+    return shown
+
+
+def keep_feedback(connection: Connection, workspace: str, rater: str, answer_id: str, rating: str, better: str | None, comment: str | None) -> str:
+    """Write feedback down; a rater who speaks twice of one answer changes what they said. Returns its id."""
+    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    said = {"rating": rating, "better": better, "comment": comment, "created_at": time.time()}
+    new = upsert(feedback).values(id=f"fb_{uuid.uuid4().hex}", workspace=workspace, rater=rater, answer_id=answer_id, **said)
+    kept = new.on_conflict_do_update(index_elements=["answer_id", "rater"], set_=said).returning(feedback.c.id)
+    return str(connection.execute(kept).scalar_one())
+
+
+def list_feedback(connection: Connection, workspace: str) -> list[dict[str, Any]]:
+    """Feedback of a workspace, newest first."""
+    wanted = select(feedback).where(feedback.c.workspace == workspace).order_by(feedback.c.row.desc())
+    return [dict(found) for found in connection.execute(wanted).mappings()]
