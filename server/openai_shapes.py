@@ -1,0 +1,102 @@
+"""OpenAI's chat completion as it comes in and goes out: https://platform.openai.com/docs/api-reference/chat."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from llmops.types import Answer, Json, Usage
+
+LATEST_SEQ = 2**62
+MOST_MESSAGES = 2000
+
+
+def _message(message: dict[str, Any]) -> dict[str, Any]:
+    """A message's own fields stay as they are; only what everybody relies on is checked."""
+    if not isinstance(message.get("role"), str):
+        raise ValueError("`role` must be a string, as user or assistant")
+    content = message.get("content")
+    if not (content is None or isinstance(content, str) or (isinstance(content, list) and all(isinstance(part, dict) for part in content))):
+        raise ValueError("`content` must be a string or a list of parts")
+    return message
+
+
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    include_usage: bool | None = None
+
+
+class Narrowing(BaseModel):
+    """The field `llmops` of a chain's request: where to look, and as of when."""
+
+    model_config = ConfigDict(extra="forbid")
+    collection: str | None = Field(None, min_length=1, max_length=100)
+    at: int | None = Field(None, ge=0, le=LATEST_SEQ)
+    k: int | None = None
+    filter: dict[str, Any] | None = None
+
+
+class ChatBody(BaseModel):
+    """A chat completion's request. Fields that we do not know are kept and passed on."""
+
+    model_config = ConfigDict(extra="allow")
+    model: str = Field(min_length=1, max_length=200)
+    messages: list[Annotated[dict[str, Any], AfterValidator(_message)]] = Field(min_length=1, max_length=MOST_MESSAGES)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    llmops: Narrowing | None = None
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream shall end with a chunk that counts tokens."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    def others(self) -> Json:
+        """The fields that go to the model as they came."""
+        options = {"stream_options": self.stream_options.model_dump(exclude_unset=True)} if self.stream_options else {}
+        return {**(self.model_extra or {}), **options}
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What all chunks of one completion have in common, and how they are written."""
+
+    model: str
+    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def whole(self, text: str, finish_reason: str, usage: Usage) -> Json:
+        """A completion that is not streamed."""
+        message = {"role": "assistant", "content": text, "refusal": None}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}
+        return {**self._head("chat.completion"), "choices": [choice], "usage": usage_json(usage)}
+
+    def chunk(self, delta: Mapping[str, Any], finish_reason: str | None = None) -> Json:
+        """A piece of a streamed one."""
+        choice = {"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": finish_reason}
+        return {**self._head("chat.completion.chunk"), "choices": [choice]}
+
+    def usage_chunk(self, usage: Usage) -> Json:
+        """The chunk without choices that only counts tokens."""
+        return {**self._head("chat.completion.chunk"), "choices": [], "usage": usage_json(usage)}
+
+    def _head(self, kind: str) -> Json:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+
+def usage_json(usage: Usage) -> Json:
+    return {
+        "prompt_tokens": usage.tokens_in,
+        "completion_tokens": usage.tokens_out,
+        "total_tokens": usage.tokens_in + usage.tokens_out,
+    }
+
+
+def whole_answer(completion: Completion, answer: Answer) -> Json:
+    """A chain's answer as a completion, with `llmops` beside OpenAI's fields."""
+    return {**completion.whole(answer.text, answer.finish_reason, answer.usage), "llmops": answer.to_json()}

@@ -1,0 +1,22 @@
+"""Lists come in pages: `{data, next}`; `next` is the `after` of the page that follows, null at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import Query
+
+from llmops.types import Json
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+AfterId = Annotated[str, Query(max_length=100)]
+AfterRow = Annotated[int, Query(ge=0, le=2**62)]
+
+
+def page(rows: Sequence[Json], limit: int, cursor: str) -> Json:
+    """A page out of `limit` rows and one more, if there is more. `cursor` names the field that the next page starts after."""
+    shown = list(rows[:limit])
+    more = len(rows) > limit
+    following = str(shown[-1][cursor]) if more else None
+    return {"data": [{name: value for name, value in row.items() if name != "row"} for row in shown], "next": following}
