@@ -20,6 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from llmops.home import Home
@@ -34,8 +35,14 @@ _SECRETS = ("_API_KEY", "_API_TOKEN", "_ACCESS_TOKEN", "_SECRET_KEY")
 _numbers = count(1)
 
 
+# The same examples at every run, so that a red suite is a change's own doing; `make prove` draws new ones.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("fresh", deadline=None, print_blob=True)
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """`make prove` writes down what it proved."""
+    """Choose how examples are drawn. `make prove` writes down what it proved."""
+    hypothesis.settings.load_profile("fresh" if config.option.markexpr == "prove" else "fixed")
     if whole_run(config):
         config.pluginmanager.register(Proof())
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chains.citations import Citer
@@ -46,6 +47,12 @@ def test_a_marker_inside_the_full_stop_and_lists_of_numbers():
     assert "[0]" not in citer.text
 
 
+def test_a_list_of_numbers_behind_the_full_stop_belongs_to_its_sentence():
+    citer = cite("It stops on SIGTERM. [1, 2] An idle server exits at once.")
+    assert citer.text == "It stops on SIGTERM. [1][2] An idle server exits at once. [1]"
+    assert [citation.marker for citation in citer.citations] == [1, 2, 1]
+
+
 def test_a_supported_sentence_without_marker_gets_one():
     assert cite("The server listens on port 8000.").text == "The server listens on port 8000. [1]"
     assert cite("Bananas are rich in potassium and taste sweet.").citations == []
@@ -56,14 +63,33 @@ def test_code_is_left_alone():
     assert cite(reply).text == reply
 
 
-@given(
-    st.lists(
-        st.sampled_from(["It stops on SIGTERM.", " [1]", "[2]", " ", "\n", "Yes!", "停止します。", "[9]", "e.g. this", "3.5", "[x]", "```\n"]),
-        max_size=20,
-    )
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            "It stops on SIGTERM.",
+            " [1]",
+            "[2]",
+            "[1, 2]",
+            " ",
+            "\n",
+            "Yes!",
+            "停止します。",
+            "[9]",
+            "e.g. this",
+            "3.5",
+            "[x]",
+            "```\n",
+            "[",
+            "]",
+            "　[1]",
+            "? ",
+        ]
+    ),
+    max_size=20,
 )
-@settings(max_examples=150, deadline=None)
-def test_t44_streaming_changes_nothing_and_cites_only_what_was_retrieved(parts):
+
+
+def check_streaming(parts):
     reply = "".join(parts)
     whole = cite(reply)
     for pieces in (3, len(reply) or 1):
@@ -74,6 +100,20 @@ def test_t44_streaming_changes_nothing_and_cites_only_what_was_retrieved(parts):
         assert citation.chunk_id == passage.chunk_id
         assert passage.text[citation.start - 100 : citation.end - 100] == citation.text
         assert 0 <= citation.answer_start < citation.answer_end <= len(whole.text)
+
+
+@given(PIECES)
+@example(["It stops on SIGTERM.", "\n", " [1]", " [1]", "It stops on SIGTERM."])
+@settings(max_examples=300)
+def test_t44_streaming_changes_nothing_and_cites_only_what_was_retrieved(parts):
+    check_streaming(parts)
+
+
+@pytest.mark.prove(20_000)
+@given(PIECES)
+@settings(max_examples=20_000)
+def test_t44_streaming_changes_nothing_in_replies_drawn_at_random(parts):
+    check_streaming(parts)
 
 
 def test_brackets_that_are_the_texts_own_stay_and_cite_nothing():

@@ -86,7 +86,7 @@ def test_t03_hostile_tokens_are_refused_and_never_an_error(store: Store, token: 
             use(store, hostile)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.from_regex(r"llmops_[0-9a-f]{16}_[A-Za-z0-9_-]{43}", fullmatch=True) | st.text().map(lambda t: f"llmops_{t}_{t}"))
 def test_t03_any_text_is_refused(store: Store, token: str):
     with pytest.raises(NotAuthenticated):
