@@ -7,10 +7,10 @@ nor mends. So the file is made under another name and takes its own only once it
 from __future__ import annotations
 
 import logging
-import os
 import time
 from pathlib import Path
 
+from llmops.durable import sync
 from llmops.failpoints import failpoint
 
 log = logging.getLogger(__name__)
@@ -33,9 +33,9 @@ def make_complete(file: Path, artifacts: str) -> None:
         Path(f"{new}{suffix}").unlink(missing_ok=True)
     _create(new, artifacts)
     failpoint("tracking.made")
-    _sync(new)
+    sync(new)
     new.replace(file)
-    _sync(file.parent)
+    sync(file.parent)
 
 
 def _is_complete(file: Path) -> bool:
@@ -61,11 +61,3 @@ def _create(file: Path, artifacts: str) -> None:
 def _move(source: Path, target: Path) -> None:
     if source.exists():
         source.replace(target)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -26,6 +26,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from llmops.durable import sync
 from llmops.encoder.content import content_hash
 from llmops.encoder.pooling import pooling_of
 from llmops.encoder.source import ModelFolder
@@ -96,11 +97,11 @@ def _read_or_make(place: Path, model: ModelFolder, key: str) -> Export:
         manifest = {part: hashlib.sha256((draft / part).read_bytes()).hexdigest() for part in PARTS}
         (draft / "manifest.json").write_text(json.dumps(manifest))
         for part in (*PARTS, "manifest.json"):
-            _sync(draft / part)
-        _sync(draft)
+            sync(draft / part)
+        sync(draft)
         failpoint("encoder.exported")
         draft.rename(place)
-        _sync(place.parent)
+        sync(place.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return read_export(place, model.name, key)
@@ -151,11 +152,3 @@ def _failure(name: str, draft: Path, done: subprocess.CompletedProcess[str]) -> 
     last = done.stderr.strip().rpartition("\n")[2] or "it said nothing"
     how = f"killed by signal {-done.returncode}" if done.returncode < 0 else f"exit {done.returncode}"
     return Unavailable(f"the encoder {name!r} could not be exported ({how}): {last}", hint='give it more memory, or set [encoder] backend = "torch"')
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

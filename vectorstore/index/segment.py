@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llmops.durable import sync
 from llmops.types import Vectors
 from vectorstore.index.postings import Postings
 from vectorstore.rows.changes import Checksum, ChunkRow, mixed
@@ -73,13 +74,13 @@ class Segment:
             file = temporary / f"{name}.npy"
             np.save(file, array)
             checks[name] = _crc(file)
-            _sync(file)
+            sync(file)
         manifest = {"format": FORMAT, "collection": collection_id, "encoder": encoder, "rows": self.checksum, "files": checks}
         (temporary / "manifest.json").write_text(json.dumps(manifest))
-        _sync(temporary / "manifest.json")
+        sync(temporary / "manifest.json")
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
-        _sync(parent)
+        sync(parent)
         return final
 
     @classmethod
@@ -120,11 +121,3 @@ def _crc(file: Path) -> int:
         while part := opened.read(1 << 20):
             check = zlib.crc32(part, check)
     return check
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
