@@ -53,7 +53,7 @@ def accept(home: Home, asker: Asker, collection: str, handed: list[Handed], sour
             Upload(d.external_id, d.name, blobs.keep(connection, d.content), d.title, dict(d.metadata), None if d.acl is None else parse_acl(d.acl))
             for d in handed
         ]
-        order = Order(collection, source, uploads=uploads)
+        order = Order(collection, source, uploads=uploads, principals=None if asker.owner else sorted(asker.principals))
         return jobs.enqueue(connection, "ingest", asker.workspace, asker.name, order.to_json())
 
     return home.store.write(keep)

@@ -22,7 +22,7 @@ from llmops.types import Json
 from vectorstore import chunk
 from vectorstore.index import write_segments
 from vectorstore.load import Failed, Parsed, loader_for, parse
-from vectorstore.rows import collections, documents, files, vectors
+from vectorstore.rows import acls, collections, documents, files, vectors
 from vectorstore.rows.documents import Batch, Failure, NewChunk, NewVersion
 from vectorstore.sources import Order, Upload, read_file, walk
 
@@ -39,8 +39,7 @@ BATCH_CHUNKS = 128
 BATCH_DOCUMENTS = 100
 BATCH_BYTES = 32 * 2**20
 LONGEST_ERROR = 1900
-UNFINISHED = ""
-"""The fingerprint of a file that must be read again: its last rows are still to come, or it could not be read."""
+ANOTHERS = "a document of that name is there, and this key may not read it, so it may not change it"
 
 
 @dataclass(slots=True)
@@ -101,8 +100,13 @@ class _Ingestion:
         self.batch, self.batch_bytes = Batch(), 0
         self.kept: set[str] = set()
         """Bytes of the file under way that an earlier batch has kept."""
+        self.held: set[str] = set()
+        """What the file under way held when it was last read, and what has been published of it since."""
         self.files_done: dict[str, files.Ingested] = {}
+        self.files_begun: list[tuple[str, list[str]]] = []
         self.texts: dict[bytes, str] = {}
+        self.changeable: dict[str, bool] = {}
+        """By access list: whether the asker may change what stands under it."""
 
     def run(self) -> None:
         pieces = list(self._pieces())
@@ -138,15 +142,19 @@ class _Ingestion:
 
     def _take(self, piece: Piece) -> None:
         """Bring one file to what it should be: every document of it ready or failed."""
+        before = self.known.get(piece.path)
+        self.held = set(before.external_ids) if before else set()
+        if any(map(self._is_anothers, {piece.path, *self.held})):
+            self._refuse(piece.path)
+            return
         try:
             content = self._read(piece)
         except LLMOpsError as failure:
-            self._fail_whole(piece.path, UNFINISHED, str(failure))
+            self._fail_whole(piece.path, files.UNFINISHED, str(failure))
             return
         failpoint("ingest.read")
         acl = piece.upload.acl if piece.upload else self.order.acl
         fingerprint = self._fingerprint(piece, content, acl)
-        before = self.known.get(piece.path)
         if before and before.fingerprint == fingerprint and self._all_settled(before.external_ids):
             self._count_unchanged(before.external_ids)
             return
@@ -155,17 +163,25 @@ class _Ingestion:
         except LLMOpsError as failure:
             self._fail_whole(piece.path, fingerprint, str(failure))
             return
+        self._take_documents(piece, content, found, acl, fingerprint)
+
+    def _take_documents(self, piece: Piece, content: bytes, found: list[Parsed | Failed], acl: list[str] | None, fingerprint: str) -> None:
         self.kept.clear()
+        blob = blobs.digest(content)
         external_ids: list[str] = []
+        flushed = 0
         for parsed in found:
             if self._is_full():
-                self._flush_part(piece.path, external_ids)
+                self._flush_part(piece.path, external_ids[flushed:])
+                flushed = len(external_ids)
             external_id = _external_id(piece.path, parsed)
             external_ids.append(external_id)
-            if isinstance(parsed, Failed):
+            if self._is_anothers(external_id):
+                self._refuse(external_id)
+            elif isinstance(parsed, Failed):
                 self._fail(external_id, parsed.error)
             else:
-                self._add(piece, external_id, parsed, content, acl)
+                self._add(piece, external_id, parsed, content, blob, acl)
         failpoint("ingest.parsed")
         self._close(piece.path, files.Ingested(fingerprint, external_ids))
 
@@ -192,7 +208,7 @@ class _Ingestion:
             raise InvalidInput(f"unknown kind of file: {name}")
         return parse(content, name, self.order.fields)
 
-    def _add(self, piece: Piece, external_id: str, parsed: Parsed, content: bytes, acl: list[str] | None) -> None:
+    def _add(self, piece: Piece, external_id: str, parsed: Parsed, content: bytes, blob: str, acl: list[str] | None) -> None:
         """Put a document into the batch, unless it is there already as it should be."""
         title = (piece.upload.title if piece.upload else "") or parsed.title
         metadata = {**parsed.metadata, **(piece.upload.metadata if piece.upload else {})}
@@ -211,21 +227,29 @@ class _Ingestion:
             new_chunks.append(NewChunk(part.start, part.end, part.page, part.heading[:1000], text_hash))
             if len(self.texts) >= EMBEDDED_AT_ONCE:
                 self._embed()
-        blob = self._keep_bytes(content)
-        self.batch.ready[external_id] = NewVersion(external_id, title, parsed.text, metadata, content_hash, blob, new_chunks, acl)
-        self.batch_bytes += len(parsed.text)
-
-    def _keep_bytes(self, content: bytes) -> str:
-        """Put a file's bytes into the batch with its first document, once; returns their hash."""
-        blob = blobs.digest(content)
         if blob not in self.kept and blob not in self.batch.blobs:
             self.batch.blobs[blob] = content
             self.batch_bytes += len(content)
-        return blob
+        self.batch.ready[external_id] = NewVersion(external_id, title, parsed.text, metadata, content_hash, blob, new_chunks, acl)
+        self.batch_bytes += len(parsed.text)
 
     def _set_rights(self, now: documents.State, acl: list[str] | None) -> None:
         if acl is not None:
             self.home.store.write(lambda c: documents.set_rights(c, self.collection, now.row, acl))
+
+    def _is_anothers(self, external_id: str) -> bool:
+        """Whether the asker may not change a document, for may not even read what it would replace."""
+        principals, now = self.order.principals, self.states.get(external_id)
+        if principals is None or now is None:
+            return False
+        if now.acl_id not in self.changeable:
+            self.changeable[now.acl_id] = self.home.store.read(lambda c: acls.names_any(c, now.acl_id, principals))
+        return not self.changeable[now.acl_id]
+
+    def _refuse(self, external_id: str) -> None:
+        """Leave a document, its rights and its error as they are."""
+        self._see(external_id)
+        self.tally.failed[external_id] = ANOTHERS
 
     def _fail(self, external_id: str, error: str) -> None:
         self._see(external_id)
@@ -257,18 +281,17 @@ class _Ingestion:
 
     def _close(self, path: str, ingested: files.Ingested) -> None:
         """End a file: what no file holds any more goes in the transaction in which its last documents come."""
-        before = self.known.get(path)
         self.holders.update(ingested.external_ids)
-        if before:
-            self.holders.subtract(before.external_ids)
-            for external_id in before.external_ids:
-                if not self.holders[external_id]:
-                    self._withdraw(external_id)
+        self.holders.subtract(self.held)
+        for external_id in self.held:
+            if not self.holders[external_id]:
+                self._withdraw(external_id)
+        self.held = set()
         self.known[path] = self.files_done[path] = ingested
 
     def _withdraw(self, external_id: str) -> None:
         now = self.states.get(external_id)
-        if now and now.state != "withdrawn":
+        if now and now.state != "withdrawn" and not self._is_anothers(external_id):
             self.batch.gone[external_id] = now.row
 
     def _is_full(self) -> bool:
@@ -279,9 +302,10 @@ class _Ingestion:
 
     def _flush_part(self, path: str, external_ids: list[str]) -> None:
         """Make visible what there is of a file under way, and note what it holds, so that nothing of it can be lost sight of."""
-        before = self.known.get(path)
-        held = dict.fromkeys([*(before.external_ids if before else []), *external_ids])
-        self._close(path, files.Ingested(UNFINISHED, list(held)))
+        new = [external_id for external_id in dict.fromkeys(external_ids) if external_id not in self.held]
+        self.holders.update(new)
+        self.held.update(new)
+        self.files_begun.append((path, new))
         self._flush()
 
     def _embed(self) -> None:
@@ -296,9 +320,9 @@ class _Ingestion:
 
     def _flush(self) -> None:
         """Make the batch visible in one transaction."""
-        batch, done = self.batch, self.files_done
+        batch, begun, done = self.batch, self.files_begun, self.files_done
         touched = batch.external_ids()
-        if not touched and not done:
+        if not (touched or begun or done):
             return
         self._embed()
         failpoint("ingest.embedded")
@@ -309,6 +333,8 @@ class _Ingestion:
                 documents.publish(connection, self.collection, source, batch)
             for path, ingested in done.items():
                 files.remember(connection, row, source, path, ingested)
+            for path, external_ids in begun:
+                files.add(connection, row, source, path, external_ids)
             failpoint("ingest.publishing")
             return documents.states_of(connection, row, source, touched)
 
@@ -318,7 +344,7 @@ class _Ingestion:
         self.tally.ready += len(batch.ready)
         self.tally.withdrawn.update(batch.gone)
         self.kept.update(batch.blobs)
-        self.batch, self.batch_bytes, self.files_done = Batch(), 0, {}
+        self.batch, self.batch_bytes, self.files_begun, self.files_done = Batch(), 0, [], {}
 
     def _all_settled(self, external_ids: list[str]) -> bool:
         return all((state := self.states.get(i)) is not None and state.state in ("ready", "failed") for i in external_ids)

@@ -33,7 +33,8 @@ class Upload:
 class Order:
     """What to ingest and how: the payload of a job of kind `ingest`.
 
-    Either `root` is the absolute path of a folder or file, or `uploads` holds what was handed in.
+    Either `root` is the absolute path of a folder or file, or `uploads` holds what was handed in. `principals` are
+    those of who orders it, None for the owner: what they may not read they may not replace.
     """
 
     collection: str
@@ -45,6 +46,7 @@ class Order:
     include: list[str] = field(default_factory=list)
     exclude: list[str] = field(default_factory=list)
     prune: bool = False
+    principals: list[str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -110,6 +110,7 @@ files = Table(
     Column("collection_row", Row, ForeignKey("collections.row"), primary_key=True),
     Column("source", String(300), primary_key=True),
     Column("path", String(1000), primary_key=True, comment="relative to the folder that was ingested"),
+    Column("part", Integer, primary_key=True, autoincrement=False, comment="a file that is not read to its end is written down in parts"),
     Column("fingerprint", String(64), nullable=False, comment="hash of the bytes and of every option that shapes the result"),
     Column("external_ids", Json, nullable=False),
 )

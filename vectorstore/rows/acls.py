@@ -32,3 +32,9 @@ def intern(connection: Connection, principals: list[str]) -> str:
             rows = [{"acl_id": acl_id, "principal": principal} for principal in principals]
             connection.execute(insert(acl_principals).on_conflict_do_nothing(), rows)
     return acl_id
+
+
+def names_any(connection: Connection, acl_id: str, principals: Iterable[str]) -> bool:
+    """Whether an access list names one of these principals."""
+    wanted = acl_principals.c.principal.in_(sorted(principals)) & (acl_principals.c.acl_id == acl_id)
+    return connection.execute(select(acl_principals.c.acl_id).where(wanted).limit(1)).first() is not None

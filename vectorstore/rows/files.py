@@ -5,27 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from vectorstore.tables import files
 
 
+UNFINISHED = ""
+"""The fingerprint of a file that must be read again: its last rows are still to come, or it could not be read."""
+
+
 class Ingested(NamedTuple):
+    """A file as it was last read: the hash of what shaped the result, and the documents that it holds."""
+
     fingerprint: str
     external_ids: list[str]
 
 
 def known(connection: Connection, collection_row: int, source: str) -> dict[str, Ingested]:
     """Every file of a source, by its path."""
-    found = connection.execute(
-        select(files.c.path, files.c.fingerprint, files.c.external_ids).where(files.c.collection_row == collection_row, files.c.source == source)
-    )
-    return {row.path: Ingested(row.fingerprint, row.external_ids) for row in found}
+    wanted = select(files.c.path, files.c.fingerprint, files.c.external_ids).where(files.c.collection_row == collection_row, files.c.source == source)
+    found: dict[str, Ingested] = {}
+    for path, fingerprint, external_ids in connection.execute(wanted.order_by(files.c.path, files.c.part)):
+        if path in found:
+            found[path].external_ids.extend(external_ids)
+        else:
+            found[path] = Ingested(fingerprint, list(external_ids))
+    return found
 
 
 def remember(connection: Connection, collection_row: int, source: str, path: str, ingested: Ingested) -> None:
+    """Write down a file that was read to its end."""
     forget(connection, collection_row, source, [path])
-    connection.execute(insert(files).values(collection_row=collection_row, source=source, path=path, **ingested._asdict()))
+    connection.execute(insert(files).values(collection_row=collection_row, source=source, path=path, part=0, **ingested._asdict()))
+
+
+def add(connection: Connection, collection_row: int, source: str, path: str, external_ids: list[str]) -> None:
+    """Write down documents that a file under way holds too; until its end it counts as unfinished."""
+    here = (files.c.collection_row == collection_row) & (files.c.source == source) & (files.c.path == path)
+    connection.execute(update(files).where(here, files.c.fingerprint != UNFINISHED).values(fingerprint=UNFINISHED))
+    part = connection.execute(select(func.coalesce(func.max(files.c.part), -1) + 1).where(here)).scalar_one()
+    values = {"collection_row": collection_row, "source": source, "path": path, "part": part}
+    connection.execute(insert(files).values(**values, fingerprint=UNFINISHED, external_ids=external_ids))
 
 
 def forget(connection: Connection, collection_row: int, source: str, paths: Iterable[str]) -> None:

@@ -203,10 +203,11 @@ def upgrade() -> None:
         sa.Column("collection_row", ROW, nullable=False),
         sa.Column("source", sa.String(length=300), nullable=False),
         sa.Column("path", sa.String(length=1000), nullable=False, comment="relative to the folder that was ingested"),
+        sa.Column("part", sa.Integer(), autoincrement=False, nullable=False, comment="a file that is not read to its end is written down in parts"),
         sa.Column("fingerprint", sa.String(length=64), nullable=False, comment="hash of the bytes and of every option that shapes the result"),
         sa.Column("external_ids", JSON, nullable=False),
         sa.ForeignKeyConstraint(["collection_row"], ["collections.row"], name=op.f("fk_ingested_files_collection_row")),
-        sa.PrimaryKeyConstraint("collection_row", "source", "path", name=op.f("pk_ingested_files")),
+        sa.PrimaryKeyConstraint("collection_row", "source", "path", "part", name=op.f("pk_ingested_files")),
     )
     op.create_table(
         "chunks",
