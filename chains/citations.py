@@ -22,6 +22,8 @@ PLAIN = 0.75
 """A sentence without a marker is attributed to a passage that holds at least this share of its terms."""
 FEWEST = 4
 """Sentences of fewer terms are not attributed: too little to tell."""
+LONGEST = 2000
+"""Characters of a sentence that are waited for. A longer one leaves in parts, so that a reply without an end costs no more than another."""
 
 
 class Citer:
@@ -41,7 +43,7 @@ class Citer:
     def feed(self, piece: str) -> str:
         """Take a piece of the reply; return what is ready to leave: whole sentences."""
         self._buffer += storable(piece)
-        spans = sentences(self._buffer)
+        spans = _parts(self._buffer)
         # The last sentence may still grow; what looks like the beginning of a marker belongs to the one before it.
         if spans and _MARKER_BEGUN.fullmatch(self._buffer, spans[-1].start):
             spans.pop()
@@ -60,7 +62,7 @@ class Citer:
 
     def finish(self) -> str:
         """What is left at the end of the reply."""
-        return self._release(sentences(self._buffer), len(self._buffer))
+        return self._release(_parts(self._buffer), len(self._buffer))
 
     @property
     def groundedness(self) -> float:
@@ -135,3 +137,16 @@ class Citer:
             version=passage.version,
             page=passage.page,
         )
+
+
+def _parts(text: str) -> list[Span]:
+    """The sentences of a text; one beyond `LONGEST` in parts, cut at a space where its first characters have one."""
+    parts: list[Span] = []
+    for start, end in sentences(text):
+        while end - start > LONGEST:
+            stop = text.rfind(" ", start + 1, start + LONGEST)
+            stop = stop if stop > 0 else start + LONGEST
+            parts.append(Span(start, stop))
+            start = stop + (text[stop] == " ")
+        parts.append(Span(start, end))
+    return parts

@@ -6,15 +6,17 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, String, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from chains.tables import answers, feedback
+from llmops.text import storable_json
 from llmops.types import Citation, Hit, Json, Usage, Vectors
 
+_MOST_TOKENS = 2**31 - 1
 _HIDDEN = ("row", "query_vector", "principals", "owner")
 
 
@@ -57,6 +59,7 @@ class NewAnswer:
 
 
 def insert_answer(connection: Connection, answer: NewAnswer, passages: list[Json], citations: list[Json]) -> None:
+    """Write an answer down. A provider's words are cut to what both stores can keep: no answer is lost for them."""
     known = {column.name for column in answers.columns}
     values = {field.name: getattr(answer, field.name) for field in fields(answer) if field.name in known}
     values |= {
@@ -64,9 +67,12 @@ def insert_answer(connection: Connection, answer: NewAnswer, passages: list[Json
         "passages": passages,
         "citations": citations,
         "timings": dict(answer.timings),
-        "tokens_in": answer.usage.tokens_in,
-        "tokens_out": answer.usage.tokens_out,
+        "tokens_in": min(answer.usage.tokens_in, _MOST_TOKENS),
+        "tokens_out": min(answer.usage.tokens_out, _MOST_TOKENS),
     }
+    values = storable_json(values)
+    for name in ("model", "finish_reason", "error"):
+        values[name] = values[name] and values[name][: cast(String, answers.c[name].type).length]
     connection.execute(insert(answers).values(values))
 
 
@@ -78,6 +84,11 @@ def answer(connection: Connection, workspace: str, answer_id: str) -> Json | Non
     shown: Json = {name: value for name, value in found.items() if name not in _HIDDEN}
     shown["answer_id"] = shown.pop("id")
     return shown
+
+
+def answers_by_id(connection: Connection, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The whole rows of these answers, of whatever workspace, in the order they were given."""
+    return [dict(found) for found in connection.execute(select(answers).where(answers.c.id.in_(ids)).order_by(answers.c.row)).mappings()]
 
 
 def keep_feedback(connection: Connection, workspace: str, rater: str, answer_id: str, rating: str, better: str | None, comment: str | None) -> str:

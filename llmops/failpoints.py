@@ -6,7 +6,7 @@ import os
 import signal
 
 _armed, _, _after = os.environ.get("LLMOPS_FAILPOINT", "").partition(":")
-_left = int(_after or 1)
+_left = int(_after) if _after.isdigit() else 1
 
 
 def failpoint(name: str) -> None:

@@ -9,8 +9,9 @@ import re
 import threading
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import Stemmer
 
@@ -52,6 +53,15 @@ _local = threading.local()
 def storable(text: str) -> str:
     """The text as every store can keep it: U+FFFD for NUL and for halves of surrogate pairs."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "\ufffd")
+
+
+def storable_json(value: Any) -> Any:
+    """A JSON value whose texts, keys too, are all storable; what is no text stays as it is."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, Mapping):
+        return {storable(str(key)): storable_json(inner) for key, inner in value.items()}
+    return [storable_json(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 class Span(NamedTuple):

@@ -4,7 +4,7 @@ One answer is one trace, `tr-` and the hex of the answer's id. Its root span is 
 parts of the flow. Ids are made from the answer alone, so exporting it again writes the same rows over themselves.
 MLflow is imported with the first trace: it takes seconds, and only the job worker comes here.
 
-A message of the outbox's topic `traces` has the answer's id as its key and as its payload
+An answer comes as
 
     {"answer_id": "ans_...", "workspace": str, "chain": str, "asker": str,
      "question": str, "reply": str, "state": "complete" | "partial" | "failed", "error": str | None,
@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from llmops.errors import Unavailable
 from llmops.settings import MLflowSettings
@@ -37,12 +38,11 @@ if TYPE_CHECKING:
     from mlflow.tracing.client import TracingClient
 
     from llmops.home import Home
-    from llmops.store.outbox import Item
 
 OFF = "off"
 FILE_NAME = "mlflow.db"
 PREVIEW_CHARS = 1000
-_SPAN_TYPES = {"embed": "EMBEDDING", "search": "RETRIEVER", "rerank": "RERANKER", "prompt": "PARSER", "model": "CHAT_MODEL", "guard": "GUARDRAIL"}
+_SPAN_TYPES = {"embed": "EMBEDDING", "rows": "RETRIEVER", "model": "CHAT_MODEL"}
 _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox tries again
@@ -60,10 +60,10 @@ class Tracking(NamedTuple):
 
 def tracking_uri(settings: MLflowSettings, home: Path) -> str:
     """Where traces go: as configured, else to a SQLite file in the home that is MLflow's alone."""
-    return settings.tracking_uri or f"sqlite:///{home / FILE_NAME}"
+    return settings.tracking_uri or f"sqlite:///{quote(str(home / FILE_NAME))}"
 
 
-def export_traces(home: Home, items: Sequence[Item]) -> None:
+def export_traces(home: Home, answers: Sequence[Mapping[str, Any]]) -> None:
     """Write each answer as one trace. Raises `Unavailable` where MLflow does not take them; what it has, it keeps."""
     settings = home.settings.mlflow
     if settings.tracking_uri == OFF:
@@ -72,9 +72,9 @@ def export_traces(home: Home, items: Sequence[Item]) -> None:
     own = None if settings.tracking_uri else home.settings.home / FILE_NAME
     with _reported(uri, own), _opening:
         tracking = _open(uri, settings.experiment, own)
-    for item in items:
-        spans = list(_spans(item.payload))
-        trace = _trace(item.payload, tracking.experiment_id, spans[0])
+    for answer in answers:
+        spans = list(_spans(answer))
+        trace = _trace(answer, tracking.experiment_id, spans[0])
         with _reported(uri, own):
             tracking.client.start_trace(trace)
             tracking.client.log_spans(tracking.experiment_id, spans)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from llmops.durable import sync
 from llmops.failpoints import failpoint
@@ -42,7 +43,7 @@ def _is_complete(file: Path) -> bool:
     """Whether MLflow came to the end of making it: the last thing that it adds is its default experiment."""
     from mlflow.store.db.utils import create_sqlalchemy_engine
 
-    engine = create_sqlalchemy_engine(f"sqlite:///{file}")  # type: ignore[no-untyped-call]
+    engine = create_sqlalchemy_engine(f"sqlite:///{quote(str(file))}")  # type: ignore[no-untyped-call]
     try:
         with engine.connect() as connection:
             made = engine.dialect.has_table(connection, "experiments")
@@ -54,7 +55,7 @@ def _is_complete(file: Path) -> bool:
 def _create(file: Path, artifacts: str) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    store = SqlAlchemyStore(f"sqlite:///{file}", artifacts)  # type: ignore[no-untyped-call]
+    store = SqlAlchemyStore(f"sqlite:///{quote(str(file))}", artifacts)  # type: ignore[no-untyped-call]
     store.engine.dispose()  # the file is about to change its name
 
 

@@ -89,7 +89,7 @@ async def admit(rooms: Rooms, request: Request, permission: str) -> None:
     await rooms.opened()
     key = await rooms.authenticate(token)
     if not permits(key.role, permission):
-        raise NotPermitted(f"the role {key.role!r} may not {permission}", hint="`llmops keys create` makes a key with another role")
+        raise NotPermitted(f"the role {key.role!r} lacks the permission {permission}", hint="`llmops keys create` makes a key with another role")
     request.state.asker = key.asker()
     request.state.auth_milliseconds = (time.perf_counter() - began) * 1000
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from llmops import plugins
 from llmops.errors import LLMOpsError
 from llmops.store import outbox
 from llmops.store.migrate import revision
@@ -109,7 +110,7 @@ class Health:
         """A backlog is told and makes nothing unready: other stores may be down for as long as they like."""
         if not self._rooms.loaded:
             return {"ok": False, "detail": "loading"}
-        waiting = self._rooms.home.store.read(outbox.waiting)
+        waiting = dict.fromkeys(plugins.names("deliveries"), 0) | self._rooms.home.store.read(outbox.waiting)
         observe_outbox(waiting)
         return {"ok": True, "detail": f"{sum(waiting.values())} waiting", "waiting": waiting}
 

@@ -70,9 +70,9 @@ class EventStream(Response):
             with suppress(ClientGone):
                 await push(_json(body_of(error, request_id(scope))[1]), more=False)
 
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
-            async with while_connected(receive), aclosing(self._events) as events:
+            async with aclosing(self._events) as events, while_connected(receive):
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 async for event in events:
                     await push(_json(event))
             await push("[DONE]", more=False)

@@ -12,7 +12,7 @@ from llmops.jobs import rows as jobs
 from llmops.store import blobs
 from llmops.store.store import Connection, Store
 from llmops.types import Asker, Json
-from vectorstore.load import LONGEST_ID
+from vectorstore.load import LONGEST_ID, LONGEST_ID_BYTES, is_too_long
 from vectorstore.rows import collections, documents, listing
 from vectorstore.rows.acls import parse_acl
 from vectorstore.sources import Order, Upload, check_source
@@ -61,8 +61,9 @@ def accept(home: Home, asker: Asker, collection: str, handed: list[Handed], sour
 
 def _check(document: Handed) -> None:
     name = document.external_id
-    if not name or len(name) > LONGEST_ID or "\x00" in name:
-        raise InvalidInput(f"not an external_id: {name[:80]!r}", hint=f"1 to {LONGEST_ID} characters", param="external_id")
+    if not name or is_too_long(name) or "\x00" in name:
+        hint = f"1 to {LONGEST_ID} characters, and at most {LONGEST_ID_BYTES} bytes in UTF-8"
+        raise InvalidInput(f"not an external_id: {name[:80]!r}", hint=hint, param="external_id")
     if any(isinstance(value, dict | list) for value in document.metadata.values()):
         raise InvalidInput(f"the metadata of {name!r} nest", hint="metadata are plain values: text, numbers, true, false", param="metadata")
 

@@ -138,7 +138,8 @@ def _check(query: str, k: int, longest: int) -> None:
     if len(query) > longest:
         raise InvalidInput(f"the query has {len(query):,} characters, {longest:,} are allowed", hint="search for its main sentence", param="query")
     if not 1 <= k <= MOST_HITS:
-        raise InvalidInput(f"k is {k}, it must be between 1 and {MOST_HITS}", hint="ask for fewer hits", param="k")
+        hint = "ask for fewer hits" if k > 0 else "ask for one hit at least"
+        raise InvalidInput(f"k is {k}, it must be between 1 and {MOST_HITS}", hint=hint, param="k")
 
 
 def _dense(moment: Moment, masks: list[Mask], vector: Vectors, k: int) -> Scores:

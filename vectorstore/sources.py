@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from llmops.errors import InvalidInput
-from vectorstore.load import LONGEST_ID, Fields, loader_for
+from vectorstore.load import LONGEST_ID, LONGEST_ID_BYTES, Fields, is_too_long, loader_for
 
-LONGEST_SOURCE = 300
+LONGEST_SOURCE, LONGEST_SOURCE_BYTES = 300, 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,10 @@ class Found:
 
 def check_source(name: str) -> str:
     """The name, if it can be that of a source."""
-    if not name.strip() or len(name) > LONGEST_SOURCE or "\x00" in name:
-        raise InvalidInput(f"not a name for a source: {name[:80]!r}", hint=f"1 to {LONGEST_SOURCE} characters", param="source")
+    too_long = len(name) > LONGEST_SOURCE or len(name.encode("utf-8", "replace")) > LONGEST_SOURCE_BYTES
+    if not name.strip() or too_long or "\x00" in name:
+        hint = f"1 to {LONGEST_SOURCE} characters, and at most {LONGEST_SOURCE_BYTES} bytes in UTF-8"
+        raise InvalidInput(f"not a name for a source: {name[:80]!r}", hint=hint, param="source")
     return name
 
 
@@ -141,7 +143,7 @@ def _check_regular(status: os.stat_result) -> None:
 
 def _found(path: str, file: Path) -> Found:
     name = _fitting(path)
-    error = "" if name == _as_text(path) else f"its path is longer than {LONGEST_ID} characters"
+    error = "" if name == _as_text(path) else f"its path is longer than {LONGEST_ID} characters or {LONGEST_ID_BYTES} bytes"
     return Found(name, file, loader_for(file.name), error)
 
 
@@ -153,9 +155,10 @@ def _as_text(path: str) -> str:
 def _fitting(path: str) -> str:
     """A path as an external id: one too long ends in its hash."""
     text = _as_text(path)
-    if len(text) <= LONGEST_ID:
+    if not is_too_long(text):
         return text
-    return f"{text[: LONGEST_ID - 20]}...{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    head = text.encode()[: LONGEST_ID - 20].decode("utf-8", "ignore")
+    return f"{head}...{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _wanted(path: str, include: list[str], exclude: list[str]) -> bool:

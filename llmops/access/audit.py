@@ -18,6 +18,7 @@ from llmops.access import rows
 from llmops.output import iso_time
 from llmops.redact import redact, redact_value
 from llmops.settings import canonical
+from llmops.text import storable
 from llmops.types import Json
 
 
@@ -78,7 +79,7 @@ def _storable(value: Any) -> Any:
     PostgreSQL takes no NUL and no lone surrogate, and gives 1e20 back as an integer.
     """
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+        return storable(value)
     if isinstance(value, Mapping):
         return {_storable(str(key)): _storable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

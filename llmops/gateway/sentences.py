@@ -124,5 +124,5 @@ def _candidates(number: int, passage: Passage) -> Iterator[Sentence]:
 
 
 def _distinct(sentences: Iterator[Sentence]) -> list[Sentence]:
-    """Passages overlap: a sentence that stands in several counts once, where it came first."""
+    """Pages repeat each other: a sentence that stands in several passages counts once, where it came first."""
     return list({sentence.text: sentence for sentence in reversed(list(sentences))}.values())[::-1]

@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from llmops.errors import StoreError
+from llmops.errors import LLMOpsError
 from llmops.jobs import rows
 from llmops.jobs.context import JobContext
 
@@ -43,8 +43,8 @@ class Heartbeat:
         while not self._over.wait(EVERY):
             try:
                 mine = self._renew() if self._is_news() else self._look()
-            except StoreError as failure:
-                log.warning("job %s: no heartbeat: %s", self._context.id, failure)
+            except Exception as failure:  # most likely the store is away; whatever it is, the job goes on
+                log.warning("job %s: no heartbeat: %s", self._context.id, failure, exc_info=not isinstance(failure, LLMOpsError))
                 continue
             if not mine:
                 self._context.lost.set()

@@ -1,4 +1,4 @@
-"""Carry out one job that this process has claimed, and write down how it ended. No failure of a job gets out of here."""
+"""Carry out one job that this process has claimed, and write down how it ended: no failure of its handler gets out of here."""
 
 from __future__ import annotations
 

@@ -116,6 +116,28 @@ def test_t44_streaming_changes_nothing_in_replies_drawn_at_random(parts):
     check_streaming(parts)
 
 
+def test_a_reply_without_an_end_costs_no_more_than_another(monkeypatch):
+    from chains import citations
+
+    scanned = 0
+
+    def counted(text):
+        nonlocal scanned
+        scanned += len(text)
+        return sentences(text)
+
+    monkeypatch.setattr(citations, "sentences", counted)
+    reply = "item, " * 4000
+    citer = cite(reply, pieces=4000)
+    assert citer.text == reply.rstrip() or citer.text == reply
+    assert scanned < 4000 * citations.LONGEST * 1.1
+
+
+@pytest.mark.parametrize("reply", ["item, " * 400, "x" * 2300, "語" * 2100 + "。次。", "a. " * 800, "y" * 1999 + ". Then. [1]"])
+def test_t44_a_long_sentence_streams_as_it_stands_whole(reply):
+    check_streaming([reply])
+
+
 def test_brackets_that_are_the_texts_own_stay_and_cite_nothing():
     citer = Citer(PASSAGES)
     said = citer.quote(Quote("The server listens on port 8000.", 1)) + citer.quote(Quote("see values[2] and arr[0]", 2))

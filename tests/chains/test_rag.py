@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
 
 import pytest
 from sqlalchemy import select
 
-from chains import records
+from chains import records, traces
 from chains.flow import Ask, Chains, open_rooms
 from chains.tables import answers
 from llmops import plugins
-from llmops.errors import InvalidInput, UnknownName
+from llmops.errors import InvalidInput, ProviderError, UnknownName
 from llmops.home import Home
 from llmops.settings import Settings
 from llmops.store.tables import outbox
 from llmops.testing import ScriptedModel
-from llmops.types import Answer, Asker
+from llmops.types import Answer, Asker, ChatChunk, Usage
 from tests.crash import LLMOPS, crash_at
 
 OWNER = Asker("poc", owner=True)
@@ -108,8 +109,10 @@ def test_the_record_says_everything(asked, home):
     assert {"chunk_id", "document_id", "version", "start", "end", "score"} <= set(kept["passages"][0])
     assert kept["reply"] == answer.text and len(kept["citations"]) == len(answer.citations)
     assert {"embed", "scan", "rows", "model"} <= set(kept["timings"]) and kept["tokens_out"] > 0 and kept["configuration"]
-    told = home.store.read(lambda c: c.execute(select(outbox.c.key, outbox.c.payload)).all())
-    assert told[-1].key == answer.answer_id and "SIGTERM to its process" not in json.dumps(told[-1].payload["spans"])
+    told = home.store.read(lambda c: c.execute(select(outbox.c.key)).scalars().all())
+    trace = traces.trace_of(kept)
+    assert told[-1] == trace["answer_id"] == answer.answer_id and "SIGTERM to its process" not in json.dumps(trace["spans"])
+    assert [span["name"] for span in trace["spans"]] == ["embed", "plan", "scan", "rows", "model"]
 
 
 def test_t10_an_answer_never_rests_on_what_the_asker_may_not_read(cli, home, tmp_path):
@@ -170,6 +173,38 @@ def test_a_language_model_gets_the_passages_and_is_held_to_them(cli, tmp_path, s
         assert answer.groundedness < 1
         sent = models[0].seen[0]
         assert sent.messages[0]["role"] == "system" and "[1] " in sent.messages[-1]["content"] and "SIGTERM" in sent.messages[-1]["content"]
+
+
+@dataclass
+class Verbose:
+    """A provider whose words are longer, and its counts larger, than any column."""
+
+    fails: bool
+
+    async def stream(self, request):
+        yield ChatChunk("Send SIGTERM. [1] Then wait", model="m" * 5000 + "\0")
+        if self.fails:
+            raise ProviderError("it failed\0 " * 2000)
+        yield ChatChunk(finish_reason="because " * 100 + "\0", usage=Usage(2**40, 2**40))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_providers_endless_words_lose_no_answer(store_home, cli, tmp_path, monkeypatch, fails):
+    ingest(cli, tmp_path)
+    monkeypatch.setitem(plugins._registered, ("providers", "verbose"), lambda target, context: Verbose(fails))
+    (tmp_path / "llmops.toml").write_text('[[routes]]\nname = "default"\n[[routes.targets]]\nprovider = "verbose"\n')
+    messages = (
+        {"role": "user", "content": "Why?\0"},
+        {"role": "assistant", "content": "\ud800"},
+        {"role": "user", "content": "How do I stop the server?"},
+    )
+    with Home(Settings.load()) as home:
+        with suppress(ProviderError):
+            asyncio.run(_ask(home, "rag", Ask(messages, OWNER)))
+        kept = home.store.read(lambda c: c.execute(select(answers)).mappings().one())
+    assert kept["state"] == ("partial" if fails else "complete") and kept["reply"].startswith("Send SIGTERM.")
+    assert len(kept["model"]) == 200 and (fails or (len(kept["finish_reason"]), kept["tokens_in"]) == (64, 2**31 - 1))
+    assert not fails or len(kept["error"]) == 2000
 
 
 FAILPOINTS = {"answer.searched": 0, "answer.said": 0, "answer.recording": 0, "answer.recorded": 1}

@@ -6,7 +6,6 @@ import os
 import socket
 import sqlite3
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -18,10 +17,7 @@ import pytest
 
 from llmops.errors import Unavailable
 from llmops.home import Home
-from llmops.jobs.worker import run_forever
 from llmops.settings import Settings
-from llmops.store import outbox
-from llmops.store.outbox import Item
 from llmops.tracking import export_traces, tracking_uri
 from tests.conftest import REPOSITORY
 from tests.crash import Running, crash_at
@@ -43,7 +39,7 @@ def answer(number: int = 1, **changes: Any) -> dict[str, Any]:
         "spans": [
             {"name": "embed", "start_ms": 1.0, "end_ms": 5.5, "attributes": {"encoder": "minilm"}},
             {
-                "name": "search",
+                "name": "rows",
                 "start_ms": 5.5,
                 "end_ms": 9.0,
                 "inputs": {"k": 8},
@@ -53,10 +49,6 @@ def answer(number: int = 1, **changes: Any) -> dict[str, Any]:
         ],
         **changes,
     }
-
-
-def items(*payloads: dict[str, Any]) -> list[Item]:
-    return [Item(row, payload["answer_id"], payload, 0) for row, payload in enumerate(payloads, start=1)]
 
 
 def read_back(uri: str, number: int = 1) -> Any:
@@ -85,18 +77,18 @@ def check(trace: Any) -> None:
     assert (root.name, root.parent_id, root.span_type) == ("rag", None, "CHAIN")
     assert (root.inputs, root.outputs) == ({"question": answer()["question"]}, {"reply": answer()["reply"]})
     assert root.attributes["prompt"] == "rag-answer@1"
-    assert [(part.name, part.parent_id) for part in parts] == [(name, root.span_id) for name in ("embed", "search", "model")]
+    assert [(part.name, part.parent_id) for part in parts] == [(name, root.span_id) for name in ("embed", "rows", "model")]
     assert parts[1].span_type == "RETRIEVER"
     assert parts[1].outputs[0]["chunk_id"] == "chk_1"
     assert parts[1].end_time_ns - parts[1].start_time_ns == 3_500_000
 
 
 def test_an_answer_becomes_one_trace_in_the_homes_own_file(home: Home) -> None:
-    export_traces(home, items(answer()))
+    export_traces(home, [answer()])
     uri = tracking_uri(home.settings.mlflow, home.settings.home)
     assert (home.settings.home / "mlflow.db").is_file()
     check(read_back(uri))
-    export_traces(home, items(answer(), answer(2, state="failed", error="the model hung up", reply="", spans=[])))
+    export_traces(home, [answer(), answer(2, state="failed", error="the model hung up", reply="", spans=[])])
     check(read_back(uri))
     assert count_traces(uri) == 2, "exporting an answer again makes no second trace"
     failed = read_back(uri, 2)
@@ -104,29 +96,14 @@ def test_an_answer_becomes_one_trace_in_the_homes_own_file(home: Home) -> None:
     assert failed.data.spans[0].status.description == "the model hung up"
 
 
-def test_the_worker_exports_what_the_outbox_holds(home: Home) -> None:
-    home.store.write(lambda c: outbox.tell(c, "traces", answer()["answer_id"], answer()))
-    stop = threading.Event()
-    worker = threading.Thread(target=run_forever, args=(home, stop))
-    worker.start()
-    for _ in range(600):
-        if not home.store.read(outbox.waiting):
-            break
-        time.sleep(0.05)
-    stop.set()
-    worker.join()
-    assert home.store.read(outbox.waiting) == {}
-    check(read_back(tracking_uri(home.settings.mlflow, home.settings.home)))
-
-
 EXPORT = """
 import sys
 from llmops.home import Home
 from llmops.settings import Settings
-from tests.llmops.test_tracking import answer, items
+from tests.llmops.test_tracking import answer
 from llmops.tracking import export_traces
 with Home(Settings.load()) as home:
-    export_traces(home, items(answer()))
+    export_traces(home, [answer()])
 """
 
 
@@ -135,7 +112,7 @@ def test_t58_a_kill_while_mlflows_file_is_made_leaves_nothing_in_the_way(home: H
     crash_at("tracking.made", ["-c", EXPORT], cwd=REPOSITORY)
     assert not file.exists()
     file.with_name("mlflow.db.new").write_bytes(b"half of it")
-    export_traces(home, items(answer()))
+    export_traces(home, [answer()])
     check(read_back(tracking_uri(home.settings.mlflow, home.settings.home)))
     assert [left.name for left in home.settings.home.glob("mlflow.db*")] == ["mlflow.db"]
 
@@ -145,7 +122,7 @@ def test_t58_a_file_that_mlflow_never_finished_is_put_aside(home: Home) -> None:
     with closing(sqlite3.connect(file)) as unfinished:
         unfinished.execute("CREATE TABLE _alembic_tmp_params (key TEXT)")
         unfinished.execute("CREATE TABLE experiments (experiment_id INTEGER)")
-    export_traces(home, items(answer()))
+    export_traces(home, [answer()])
     check(read_back(tracking_uri(home.settings.mlflow, home.settings.home)))
     assert len(list(home.settings.home.glob("mlflow.db.unfinished-*"))) == 1
 
@@ -154,7 +131,7 @@ def test_a_file_that_is_no_database_is_left_and_the_hint_says_what_to_do(home: H
     file = home.settings.home / "mlflow.db"
     file.write_bytes(b"no database" * 1000)
     with pytest.raises(Unavailable, match="not a database") as refused:
-        export_traces(home, items(answer()))
+        export_traces(home, [answer()])
     assert f"move {file} away" in refused.value.hint
     assert file.read_bytes() == b"no database" * 1000
 
@@ -162,7 +139,7 @@ def test_a_file_that_is_no_database_is_left_and_the_hint_says_what_to_do(home: H
 def test_off_exports_nothing(home: Home) -> None:
     off = home.settings.model_copy(update={"mlflow": home.settings.mlflow.model_copy(update={"tracking_uri": "off"})})
     off._home = home.settings.home
-    export_traces(Home(off), items(answer()))
+    export_traces(Home(off), [answer()])
     assert not (home.settings.home / "mlflow.db").exists()
 
 
@@ -198,11 +175,11 @@ def test_t58_a_dead_mlflow_is_given_up_soon_and_used_again_when_it_is_back(
     remote = at(home, f"http://127.0.0.1:{port}", monkeypatch)
     began = time.monotonic()
     with pytest.raises(Unavailable, match="takes no traces"):
-        export_traces(remote, items(answer()))
+        export_traces(remote, [answer()])
     assert time.monotonic() - began < 20, os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT")
     url = request.getfixturevalue("server")
-    export_traces(remote, items(answer()))
-    export_traces(remote, items(answer()))
+    export_traces(remote, [answer()])
+    export_traces(remote, [answer()])
     check(read_back(url))
     assert count_traces(url) == 1
 
@@ -213,5 +190,5 @@ def test_t58_an_mlflow_that_hangs_is_given_up(home: Home, monkeypatch: pytest.Mo
         remote = at(home, f"http://127.0.0.1:{silent.getsockname()[1]}", monkeypatch)
         began = time.monotonic()
         with pytest.raises(Unavailable, match="takes no traces"):
-            export_traces(remote, items(answer()))
+            export_traces(remote, [answer()])
         assert time.monotonic() - began < 15

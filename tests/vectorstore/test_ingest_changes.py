@@ -16,7 +16,7 @@ from llmops.jobs.worker import finish
 from tests.crash import LLMOPS, crash_at
 from tests.vectorstore.invariants import check_collection
 from vectorstore import documents
-from vectorstore.load import LONGEST_ID, Fields
+from vectorstore.load import LONGEST_ID, LONGEST_ID_BYTES, Fields
 from vectorstore.sources import Order
 from vectorstore.tables import documents as document_rows
 from vectorstore.tables import files
@@ -200,7 +200,7 @@ def test_a_path_too_long_is_a_failure_of_its_own(store_home: Home, folder):
     (folder / "good.md").write_text("# Good\n\nA text.")
     result = ingest(store_home, folder)
     assert result["ready"] == 1
-    assert {one["error"] for one in result["failed"]} == {f"its path is longer than {LONGEST_ID} characters"}
+    assert {one["error"] for one in result["failed"]} == {f"its path is longer than {LONGEST_ID} characters or {LONGEST_ID_BYTES} bytes"}
     assert len({one["external_id"] for one in result["failed"]}) == 2
     assert counts(ingest(store_home, folder, prune=True)) == {"unchanged": 1}
 

@@ -122,7 +122,7 @@ def score(postings: Postings, mask: Mask, statistics: Statistics) -> NDArray[np.
     for term, weight in statistics.weights.items():
         positions, counts = postings.lookup(term)
         frequency = counts.astype(np.float32)
-        norm = K1 * (1 - B + B * postings.lengths[positions] / statistics.mean_length)
+        norm = K1 * (1 - B + B * postings.lengths[positions] / max(statistics.mean_length, 1.0))
         scores[positions] += weight * frequency * (K1 + 1) / (frequency + norm)
     scores[~mask] = 0
     return scores

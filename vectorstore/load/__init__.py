@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 
 from llmops import plugins
 from llmops.errors import InvalidInput
-from vectorstore.load.parsed import LONGEST_ID, Block, Failed, Fields, Parsed
+from vectorstore.load.parsed import LONGEST_ID, LONGEST_ID_BYTES, Block, Failed, Fields, Parsed, is_too_long
 
-__all__ = ["EXTENSIONS", "LONGEST_ID", "Block", "Failed", "Fields", "Parsed", "loader_for", "parse"]
+__all__ = ["EXTENSIONS", "LONGEST_ID", "LONGEST_ID_BYTES", "Block", "Failed", "Fields", "Parsed", "is_too_long", "loader_for", "parse"]
 
 EXTENSIONS = {
     ".md": "markdown",

@@ -16,6 +16,8 @@ LONGEST_HEADING = 200
 LONGEST_TITLE = 300
 LONGEST_ID = 900
 """Code points of an external id; the store's column holds 1000, so that a row's number fits behind a file's path."""
+LONGEST_ID_BYTES = 1800
+"""The same in UTF-8: with its source an id must fit into a row of PostgreSQL's index, which holds 2,704 bytes."""
 NO_TEXT = "no text"
 
 
@@ -106,6 +108,11 @@ class TextBuilder:
         if not self._blocks:
             raise InvalidInput(NO_TEXT)
         return Parsed(one_line(title), "".join(self._parts), tuple(self._blocks), scalars(metadata or {}), id, row)
+
+
+def is_too_long(external_id: str) -> bool:
+    """Whether no store could keep a document under this id."""
+    return len(external_id) > LONGEST_ID or len(external_id.encode("utf-8", "replace")) > LONGEST_ID_BYTES
 
 
 def one_line(title: str) -> str:

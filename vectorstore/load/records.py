@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from llmops.errors import InvalidInput
 from vectorstore.load.decode import clean
-from vectorstore.load.parsed import LONGEST_ID, NO_TEXT, Failed, Fields, Parsed, TextBuilder
+from vectorstore.load.parsed import LONGEST_ID, LONGEST_ID_BYTES, NO_TEXT, Failed, Fields, Parsed, TextBuilder, is_too_long
 from vectorstore.load.plain import add_paragraphs
 
 Row: TypeAlias = tuple[int, "Mapping[str, Any] | str"]
@@ -45,8 +45,8 @@ def _identity(row: Mapping[str, Any], field: str) -> str:
     name = clean(str(value)).strip()
     if not name:
         raise InvalidInput(f"no id in the field {field!r}")
-    if len(name) > LONGEST_ID:
-        raise InvalidInput(f"the id in the field {field!r} is longer than {LONGEST_ID} characters")
+    if is_too_long(name):
+        raise InvalidInput(f"the id in the field {field!r} is longer than {LONGEST_ID} characters or {LONGEST_ID_BYTES} bytes")
     return name
 
 

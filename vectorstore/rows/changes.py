@@ -52,15 +52,13 @@ def text_number(text_hash: bytes) -> int:
 
 def new_chunks(connection: Connection, collection_row: int, encoder: str, after: int, seq: int) -> Iterator[ChunkRow]:
     """The chunks after a row, up to and including `seq`, in the order of their rows."""
-    found = connection.execution_options(stream_results=True, yield_per=2000).execute(
-        select(
-            *(chunks.c.row, chunks.c.document_row, chunks.c.version, chunks.c.seq_from, chunks.c.text_number),
-            *(chunks.c.start, chunks.c.end, chunks.c.heading, vectors.c.vector),
-        )
-        .join(vectors, (vectors.c.text_hash == chunks.c.text_hash) & (vectors.c.encoder == encoder))
-        .where(chunks.c.collection_row == collection_row, chunks.c.row > after, chunks.c.seq_from <= seq)
-        .order_by(chunks.c.row)
+    wanted = select(
+        *(chunks.c.row, chunks.c.document_row, chunks.c.version, chunks.c.seq_from, chunks.c.text_number),
+        *(chunks.c.start, chunks.c.end, chunks.c.heading, vectors.c.vector),
     )
+    wanted = wanted.join(vectors, (vectors.c.text_hash == chunks.c.text_hash) & (vectors.c.encoder == encoder))
+    wanted = wanted.where(chunks.c.collection_row == collection_row, chunks.c.row > after, chunks.c.seq_from <= seq).order_by(chunks.c.row)
+    found = connection.execute(wanted.execution_options(stream_results=True, yield_per=2000))
     # A document's chunks follow each other, so its text is fetched once and cut here, not once for each chunk in SQL.
     document: tuple[int, int] | None = None
     title = text = ""

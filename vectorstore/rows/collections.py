@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from llmops.errors import Conflict, InvalidInput, UnknownName
+from llmops.errors import Conflict, InvalidInput, UnknownName, near_names
+from llmops.output import iso_time
 from vectorstore.tables import FOREVER, chunks, collections, documents
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -34,7 +35,8 @@ def find(connection: Connection, workspace: str, name: str) -> Collection:
     row = connection.execute(select(collections).where(collections.c.workspace == workspace, collections.c.name == name)).first()
     if row is None:
         known = connection.execute(select(collections.c.name).where(collections.c.workspace == workspace)).scalars()
-        raise UnknownName("collection", name, known, hint="")
+        hint = near_names(name, known) or f"workspace {workspace!r} has none yet; `llmops ingest PATH --collection {name}` makes one"
+        raise UnknownName("collection", name, hint=hint)
     return Collection(*row)
 
 
@@ -91,5 +93,5 @@ def describe(connection: Connection, collection: Collection) -> dict[str, Any]:
         "seq": collection.seq,
         "documents": {"ready": states.get("ready", 0), "failed": states.get("failed", 0)},
         "chunks": connection.execute(live).scalar_one(),
-        "created_at": collection.created_at,
+        "created_at": iso_time(collection.created_at),
     }

@@ -9,7 +9,6 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from vectorstore.tables import files
 
-
 UNFINISHED = ""
 """The fingerprint of a file that must be read again: its last rows are still to come, or it could not be read."""
 
