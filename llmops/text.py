@@ -43,9 +43,11 @@ SCRIPTS = frozenset(script for _, script in _SCRIPTS)
 
 _ENDS = re.compile(r"[.!?…]+[\"'”’)]*(?=\s|$|\[\d{1,3}\])|[。！？｡．]+[」』）】”’\"')\]]*|\n+")
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|No|Fig|Eq|Sec|Vol|vs|etc|cf|al|approx|Inc|Ltd|Co|Corp|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)"
+    r"(?:\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|No|Fig|Eq|Sec|Vol|vs|etc|cf|al|approx|incl|excl|resp|Inc|Ltd|Co|Corp|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)"
     r"|\b(?:e\.g|i\.e|U\.S|U\.K|a\.m|p\.m|Ph\.D))\.$"
 )
+_OPENS = '["“「『'
+_SHORT_WORD = re.compile(r"(?:^|\W)\w{1,3}\.$")
 _MARKER = re.compile(r"(?:[ \u3000]?\[\d{1,3}(?:\s*,\s*\d{1,3})*\])+")
 _local = threading.local()
 
@@ -113,11 +115,21 @@ def sentences(text: str) -> list[Span]:
 
 
 def _goes_on(text: str, start: int, ending: re.Match[str]) -> bool:
-    """Whether a full stop belongs to an abbreviation, or to a sentence that goes on in lower case."""
-    if ending.group()[0] != "." or len(ending.group()) > 1:
+    """Whether a stop belongs to an abbreviation, or to a sentence that goes on after it.
+
+    「はい。」と goes on with a particle. After an ellipsis only a capital letter, a quotation or a marker begins a sentence: `ans_… is` and "Gold…" or cash do not. After a full stop a
+    small letter may, as the name of a command does; not so where what stands before is as short as an abbreviation.
+    """
+    after = text[ending.end() : ending.end() + 3].lstrip(" ")[:1]
+    if "…" in ending.group() or ending.group().startswith("..."):
+        return bool(after) and not (after.isupper() or after.isspace() or after in _OPENS)
+    if ending.group()[-1] in "」』":
+        return "ぁ" <= after <= "ゟ"
+    if ending.group() != ".":
         return False
-    rest = text[ending.end() : ending.end() + 3].lstrip(" ")
-    return bool(_ABBREVIATION.search(text, max(start, ending.end() - 8), ending.end())) or rest[:1].islower()
+    if _ABBREVIATION.search(text, max(start, ending.end() - 8), ending.end()):
+        return True
+    return after.islower() and _SHORT_WORD.search(text, max(start, ending.end() - 5), ending.end()) is not None
 
 
 def _append(spans: list[Span], text: str, start: int, end: int) -> None:

@@ -24,7 +24,7 @@ from vectorstore.index import write_segments
 from vectorstore.load import Failed, Parsed, loader_for, parse
 from vectorstore.rows import acls, collections, documents, files, vectors
 from vectorstore.rows.documents import Batch, Failure, NewChunk, NewVersion
-from vectorstore.sources import Order, Upload, read_file, walk
+from vectorstore.sources import Order, Upload, read_file, walk, wanted
 
 if TYPE_CHECKING:
     from llmops.home import Home
@@ -359,13 +359,15 @@ class _Ingestion:
                 self.tally.unchanged += 1
 
     def _prune(self, paths: set[str]) -> None:
-        """Withdraw the documents of this source that the order no longer has."""
-        gone = {i: state.row for i, state in self.states.items() if i not in self.seen and state.state != "withdrawn"}
+        """Withdraw the documents of this source that the order no longer has; files that its patterns pass over stay as they are."""
+        passed_over = {path for path in self.known if not wanted(path, self.order.include, self.order.exclude)}
+        kept = self.seen.union(*(self.known[path].external_ids for path in passed_over))
+        gone = {i: state.row for i, state in self.states.items() if i not in kept and state.state != "withdrawn"}
 
         def prune(connection: Connection) -> None:
             if gone:
                 documents.withdraw(connection, self.collection, list(gone.values()))
-            files.forget(connection, self.collection.row, self.order.source, set(self.known) - paths)
+            files.forget(connection, self.collection.row, self.order.source, set(self.known) - paths - passed_over)
 
         self.home.store.write(prune)
         self.tally.withdrawn.update(gone)

@@ -113,7 +113,7 @@ def walk(root: Path, include: list[str], exclude: list[str]) -> Iterator[Found]:
         for name in sorted(names):
             file = Path(folder, name)
             path = file.relative_to(root).as_posix()
-            if name.startswith(".") or not _wanted(path, include, exclude):
+            if name.startswith(".") or not wanted(path, include, exclude):
                 continue
             if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(real_root):
                 continue
@@ -161,7 +161,8 @@ def _fitting(path: str) -> str:
     return f"{head}...{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _wanted(path: str, include: list[str], exclude: list[str]) -> bool:
+def wanted(path: str, include: list[str], exclude: list[str]) -> bool:
+    """Whether the patterns of an order take a file in."""
     name = path.rsplit("/", 1)[-1]
 
     def matches(patterns: list[str]) -> bool:

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from llmops.home import Home
 from llmops.jobs import rows as jobs
@@ -16,6 +17,7 @@ from llmops.jobs.worker import finish
 from tests.crash import LLMOPS, crash_at
 from tests.vectorstore.invariants import check_collection
 from vectorstore import documents
+from vectorstore import ingest as ingest_module
 from vectorstore.load import LONGEST_ID, LONGEST_ID_BYTES, Fields
 from vectorstore.sources import Order
 from vectorstore.tables import documents as document_rows
@@ -33,7 +35,7 @@ def write(file, *ids, about="rivers"):
 
 
 def queue(home: Home, folder, **options) -> str:
-    order = Order("docs", "rows", root=str(folder), fields=Fields("id", "text"), **options)
+    order = Order("docs", options.pop("source", "rows"), root=str(folder), fields=Fields("id", "text"), **options)
     return home.store.write(lambda c: jobs.enqueue(c, "ingest", "poc", "owner", order.to_json()))
 
 
@@ -284,6 +286,35 @@ def test_a_source_that_is_no_name_is_refused(home: Home, cli, folder, source):
     ran = cli("ingest", folder, "--collection", "docs", "--source", source)
     assert ran.rc == 2 and "not a name for a source" in ran.stderr
     assert cli("jobs", "list", "--json").json["data"] == []
+
+
+def test_pruning_leaves_what_the_patterns_pass_over(home: Home, folder):
+    write(folder / "a.jsonl", 1)
+    write(folder / "b.jsonl", 2)
+    (folder / "c.txt").write_text("Some text about rivers.")
+    ingest(home, folder)
+    (folder / "b.jsonl").unlink()
+    assert counts(ingest(home, folder, include=["*.txt"], prune=True)) == {"unchanged": 1}
+    assert counts(ingest(home, folder, exclude=["*.txt"], prune=True)) == {"unchanged": 1, "withdrawn": 1}
+    assert counts(ingest(home, folder, prune=True)) == {"unchanged": 2}
+
+
+def test_a_name_that_fills_postgresqls_index_fails_alone(store_home: Home, folder):
+    write(folder / "語.jsonl", "語" * 893, "語" * 590)
+    result = ingest(store_home, folder, source="語" * 200)
+    assert result["ready"] == 1 and "or 1800 bytes" in result["failed"][0]["error"]
+
+
+def test_a_long_file_is_written_down_in_parts_until_its_end(home: Home, folder, monkeypatch):
+    write(folder / "long.jsonl", *range(350))
+    parts = []
+    remembered = ingest_module.files.add
+    monkeypatch.setattr(ingest_module.files, "add", lambda *a: parts.append(len(a[4])) or remembered(*a))
+    assert ingest(home, folder)["ready"] == 350
+    assert max(parts) <= 100 and sum(parts) < 350, "each id once, however long the file"
+    assert home.store.read(lambda c: [len(row.external_ids) for row in c.execute(select(files))]) == [350]
+    write(folder / "long.jsonl", *range(300))
+    assert counts(ingest(home, folder)) == {"unchanged": 300, "withdrawn": 50}
 
 
 def test_files_of_a_pruned_source_are_forgotten(home: Home, folder):
