@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llmops.text import is_japanese, terms
+from llmops.text import is_japanese, scripts, terms
 from llmops.types import Passage
 from vectorstore.index.postings import term_id
 from vectorstore.search import Found
@@ -46,6 +46,8 @@ def weigh_evidence(query: str, found: Found) -> Evidence:
     answerable ones with an AUROC of 0.95, the cosine alone with 0.86.
     """
     hits = found.hits[:LOOKED_AT]
+    if not scripts(query):  # signs and digits alone ask nothing
+        return Evidence(0.0, BY_TERMS)
     share = max((_share(query, hit.passage, found.statistics.weights) for hit in hits), default=0.0)
     if "dense" not in found.voting:
         return Evidence(share, BY_TERMS)
@@ -65,8 +67,10 @@ def _share(query: str, passage: Passage, weights: Mapping[int, float]) -> float:
     return sum(weights.get(term_id(term), 0.0) for term in asked & held) / total if total else 0.0
 
 
+NOTHING_FOUND = "I could not find an answer to this question in the documents."
+NOTHING_FOUND_JA = "手元の文書からは、この質問の答えを見つけられませんでした。"
+
+
 def abstention(question: str) -> str:
     """What is said in place of an answer, in the language of the question."""
-    if is_japanese(question):
-        return "手元の文書からは、この質問の答えを見つけられませんでした。"
-    return "I could not find an answer to this question in the documents."
+    return NOTHING_FOUND_JA if is_japanese(question) else NOTHING_FOUND

@@ -70,8 +70,8 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """Rows under their column names, aligned, wide characters counted as two."""
     lines = [[name.replace("_", " ") for name in columns]]
     lines += [[_cell(row.get(name)) for name in columns] for row in rows]
-    widths = [max(_width(line[column]) for line in lines) for column in range(len(columns))]
-    return "\n".join("  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    widths = [max(width(line[column]) for line in lines) for column in range(len(columns))]
+    return "\n".join("  ".join(cell + " " * (wide - width(cell)) for cell, wide in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def _cell(value: Any) -> str:
@@ -86,7 +86,8 @@ def _cell(value: Any) -> str:
     return one_line(value if isinstance(value, str) else json_text(value) if not isinstance(value, int) else str(value))
 
 
-def _width(text: str) -> int:
+def width(text: str) -> int:
+    """The columns that a text takes in a terminal: two for a wide character, none for a combining one."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 

@@ -117,8 +117,9 @@ def sentences(text: str) -> list[Span]:
 def _goes_on(text: str, start: int, ending: re.Match[str]) -> bool:
     """Whether a stop belongs to an abbreviation, or to a sentence that goes on after it.
 
-    「はい。」と goes on with a particle. After an ellipsis only a capital letter, a quotation or a marker begins a sentence: `ans_… is` and "Gold…" or cash do not. After a full stop a
-    small letter may, as the name of a command does; not so where what stands before is as short as an abbreviation.
+    「はい。」と goes on with a particle. After an ellipsis only a capital letter, a quotation or a marker begins a sentence:
+    `ans_… is` and "Gold…" or cash do not. After a full stop a small letter may, as the name of a command does; not so
+    where what stands before is as short as an abbreviation.
     """
     after = text[ending.end() : ending.end() + 3].lstrip(" ")[:1]
     if "…" in ending.group() or ending.group().startswith("..."):

@@ -11,10 +11,12 @@ import pytest
 from sqlalchemy import select
 
 from chains import records, traces
+from chains.evidence import NOTHING_FOUND
 from chains.flow import Ask, Chains, open_rooms
 from chains.tables import answers
 from llmops import plugins
 from llmops.errors import InvalidInput, ProviderError, UnknownName
+from llmops.gateway.extractive import NO_ANSWER
 from llmops.home import Home
 from llmops.settings import Settings
 from llmops.store.tables import outbox
@@ -97,6 +99,23 @@ def test_it_abstains_when_the_documents_do_not_answer(asked, home, question):
 def test_a_follow_up_leans_on_the_turn_before(asked):
     _, answer = asked("How is black tea brewed?", "With boiling water. [1]", "And the green one?")
     assert "eighty degrees" in answer.text
+
+
+def test_a_follow_up_asks_for_something_else_than_the_turn_before(asked):
+    _, answer = asked("How is green tea brewed?", "At eighty degrees. [1]", "And on which port does the server listen?")
+    assert "8000" in answer.text and "tea" not in answer.text
+
+
+@pytest.mark.parametrize("declined", [NOTHING_FOUND, NO_ANSWER])
+def test_a_turn_without_an_answer_spoils_none_after_it(asked, declined):
+    _, answer = asked("How do I bake bread?", declined, "And how do I stop the server?")
+    assert "SIGTERM" in answer.text
+
+
+@pytest.mark.parametrize("words", ["hello", "Thanks!", "1+1?", "???", "ありがとうございます。"])
+def test_what_asks_nothing_is_not_answered_from_the_documents(asked, words):
+    assert asked(words)[1].abstained
+    assert asked("How is black tea brewed?", "With boiling water. [1]", words)[1].abstained
 
 
 def test_the_record_says_everything(asked, home):
