@@ -51,8 +51,9 @@ format: $(READY) ## let ruff put the code into shape
 bench: $(READY) ## measure what README's figures say; DATA=DIR names the folder of the data sets
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(if $(DATA),--data "$(DATA)") || exit 1; done
 
-docs: $(READY) ## write the generated pages again: docs/cli.md, docs/faults.md
+docs: $(READY) ## write again what is generated: docs/cli.md, docs/faults.md, the routes in docs/http.md, the output in README.md
 	@$(BIN)/python -m tests.pages
+	@WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/test_docs.py -k README.md
 
 migration: $(READY) ## write the next migration from the rooms' tables: make migration m="why"
 	@file=$$($(BIN)/python -m llmops.store.revise "$(m)" | tail -n 1) && $(BIN)/ruff format --quiet "$$file" && $(BIN)/ruff check --fix --quiet "$$file" && echo "$$file"

@@ -22,6 +22,7 @@ import click
 
 from llmops.errors import LLMOpsError, NotAuthenticated, Unavailable
 from llmops.settings import Settings
+from server.listen import holder_of
 
 ROOT = Path(__file__).parent.parent
 QUESTIONS = ("How do I stop the server?", "サーバーを停止するにはどうすればよいですか？")
@@ -46,14 +47,20 @@ def main() -> int:
 
 
 def demo(home: Path) -> int:
-    """Documents, server, key, two questions."""
-    _end_server(home)
+    """Documents, server, key, two questions. A server of this home that is not the demo's is asked, and left as it is."""
+    own = _end_server(home)
+    others = holder_of(home)
     _run("ingest", str(ROOT / "docs"), "--collection", "docs", "--prune")
-    port = _free_port()
-    _start(home, port)
-    url = f"http://127.0.0.1:{port}"
+    if others is None:
+        port = _free_port(own or PORT)
+        pid = _start(home, port)
+        url = f"http://127.0.0.1:{port}"
+    else:
+        pid, url = 0, others.url
+        port = int(url.rpartition(":")[2])
+        click.echo(f"\nA server of this home runs already, at {url}: the demo asks it and leaves it running.")
     name, key = _key(home)
-    _note(home, {"url": url, "name": name, "key": key, "port": port})
+    _note(home, {"url": url, "name": name, "key": key, "port": port, "pid": pid})
     for question in QUESTIONS:
         click.echo(f"\n❓ {question}")
         _tell(asyncio.run(_ask(url, key, question)))
@@ -65,8 +72,10 @@ def demo(home: Path) -> int:
 
 
 def stop(home: Path) -> int:
-    """End the server of the home, if one runs, and revoke the demo's key."""
-    click.echo("the server has ended" if _end_server(home) else "no server runs")
+    """End the demo's server, if it runs, and revoke the demo's key."""
+    click.echo("the server has ended" if _end_server(home) else "the demo's server does not run")
+    if others := holder_of(home):
+        click.echo(f"a server that is not the demo's runs at {others.url}; it stays")
     if name := _noted(home).get("name"):
         try:
             _run("keys", "revoke", name, shown=False)
@@ -76,18 +85,18 @@ def stop(home: Path) -> int:
     return 0
 
 
-def _end_server(home: Path) -> bool:
-    """Whether there was a server to end."""
-    pid = _server_pid(home)
-    if pid is None:
-        return False
-    os.kill(pid, signal.SIGTERM)
+def _end_server(home: Path) -> int | None:
+    """End the server that an earlier demo started. Returns its port; None where it does not run."""
+    noted, holder = _noted(home), holder_of(home)
+    if holder is None or holder.pid != noted.get("pid"):
+        return None
+    os.kill(holder.pid, signal.SIGTERM)
     until = time.monotonic() + LEAVING
-    while _server_pid(home) is not None:
+    while holder_of(home) is not None:
         if time.monotonic() > until:
-            raise Unavailable(f"the server with pid {pid} does not end", hint=f"kill -9 {pid}; nothing that was acknowledged is lost")
+            raise Unavailable(f"the server with pid {holder.pid} does not end", hint=f"kill -9 {holder.pid}; nothing that was acknowledged is lost")
         time.sleep(0.1)
-    return True
+    return int(noted["port"])
 
 
 def _key(home: Path) -> tuple[str, str]:
@@ -120,18 +129,21 @@ def _llmops() -> list[str]:
     return [sys.executable, "-P", "-m", "llmops"]
 
 
-def _free_port() -> int:
-    """The usual port, or a free one where another program has it."""
-    for port in (PORT, 0):
+def _free_port(wanted: int) -> int:
+    """The wanted port, or a free one where another program has it."""
+    for port in (wanted, 0):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
+            free = int(probe.getsockname()[1])
+            if free != wanted:
+                click.echo(f"\nAnother program has port {wanted}; the server takes {free}.")
+            return free
     raise Unavailable("no free port", hint="stop another server")
 
 
-def _start(home: Path, port: int) -> None:
-    """Start the server in the background and wait until it is ready."""
+def _start(home: Path, port: int) -> int:
+    """Start the server in the background and wait until it is ready; returns its process."""
     click.echo(f"\n$ llmops serve --port {port} &")
     log = home / "server.log"
     with log.open("ab") as out:
@@ -143,13 +155,7 @@ def _start(home: Path, port: int) -> None:
         if server.poll() is not None or time.monotonic() > until:
             raise Unavailable("the server did not become ready", hint=f"see {log}")
         time.sleep(0.2)
-
-
-def _server_pid(home: Path) -> int | None:
-    """The process that serves the home; None where there is none."""
-    from server.listen import holder_of
-
-    return holder_of(home)
+    return server.pid
 
 
 def _noted(home: Path) -> dict[str, Any]:
@@ -200,7 +206,9 @@ async def _ask(url: str, key: str, question: str) -> dict[str, Any]:
 
 
 def _tell(answer: dict[str, Any]) -> None:
-    """Print an answer and what it rests on."""
+    """Print an answer and what it rests on. One that rests on nothing is a failure of the demo."""
+    if answer["llmops"]["abstained"] or not answer["llmops"]["citations"]:
+        raise Unavailable("the demo's answer cites nothing", hint="are these the project's own pages, and is the route `default` the one that ships?")
     click.echo(answer["choices"][0]["message"]["content"])
     for line in dict.fromkeys(
         f"   [{c['marker']}] {c['source']}/{c['external_id']}, characters {c['start']}–{c['end']}" for c in answer["llmops"]["citations"]

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from llmops.errors import Conflict, InvalidInput
 from server.middleware import LOOPBACK
@@ -41,8 +42,15 @@ def note_holder(file: Path, url: str) -> None:
     file.write_text(json.dumps({"pid": os.getpid(), "url": url}), encoding="utf-8")
 
 
-def holder_of(home: Path) -> int | None:
-    """The process that serves a home; None where none does."""
+class Holder(NamedTuple):
+    """The server of a home: its process, and where it listens."""
+
+    pid: int
+    url: str
+
+
+def holder_of(home: Path) -> Holder | None:
+    """Who serves a home; None where nobody does, or it is just starting."""
     file = home / LOCK_NAME
     try:
         with file.open("rb") as opened:
@@ -52,7 +60,8 @@ def holder_of(home: Path) -> int | None:
         return None
     except BlockingIOError:
         with suppress(OSError, ValueError, KeyError, TypeError):
-            return int(json.loads(file.read_text(encoding="utf-8"))["pid"])
+            noted = json.loads(file.read_text(encoding="utf-8"))
+            return Holder(int(noted["pid"]), str(noted["url"]))
         return None
 
 

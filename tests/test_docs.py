@@ -3,7 +3,11 @@
 The blocks of a page run in order, in one fresh folder that has the project's `docs/` and no home yet. The second word of
 a fence says how: ```console run``` runs its `$ ` lines, which must exit 0; `server` (```python server```, ```console
 server```) needs the server that `make demo` leaves: one is started for the page, `.llmops/demo.json` names it, and so do the
-variables URL and KEY. A block marked `fails` must exit with something else than 0. Other console blocks only show something.
+variables URL and KEY. A block marked `fails` must exit with something else than 0; `demo` is what `make demo` prints, with
+a server that is stopped afterwards. Other console blocks only show something.
+
+README shows real output: below each command of a block that runs, and in the ```text block behind a python block. Ids,
+ports and scores aside it must be what comes out. `make docs` sets WRITE_DOCS, and then it is written anew.
 """
 
 from __future__ import annotations
@@ -28,7 +32,13 @@ from tests.crash import LLMOPS, Running
 
 ROOT = pages.ROOT
 FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<code>.*?)^(?P=indent)```\s*$", re.MULTILINE | re.DOTALL)
-RUNS = ("run", "server", "fails")
+RUNS = ("run", "server", "fails", "demo")
+SHOWS_OUTPUT = ROOT / "README.md"
+_VARIES = (
+    (re.compile(r"ans_[0-9a-f]{32}"), "ans_…"),
+    (re.compile(r"\b\d\.\d{4}\b"), "0.…"),
+    (re.compile(r"(--port |127\.0\.0\.1:)\d+"), r"\1…"),
+)
 KNOWN = {"", *RUNS}
 
 
@@ -91,12 +101,62 @@ def test_what_the_page_says_works(page: Path, tmp_path: Path, monkeypatch: pytes
 
 
 def run_all(steps: list[Block], page: Path, folder: Path) -> None:
+    printed: dict[int, str] = {}
     for block in steps:
-        lines = [["bash", "-c", line] for line in commands(block.code)] if block.language == "console" else [[sys.executable, "-c", block.code]]
+        printed[block.line] = ""
+        lines = commands(block.code) if block.language == "console" else [block.code]
+        lines = lines[:1] if block.how == "demo" else lines  # the others are those that the demo shows
         for line in lines:
-            done = subprocess.run(line, cwd=folder, capture_output=True, encoding="utf-8", timeout=180)
-            where = f"{page.relative_to(ROOT)}:{block.line}: {line[-1]}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            done = run_demo(folder) if block.how == "demo" else run(line, block.language, folder)
+            where = f"{page.relative_to(ROOT)}:{block.line}: {line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
             assert (done.returncode != 0) == (block.how == "fails"), where
+            printed[block.line] += (f"$ {line}\n" if block.language == "console" else "") + done.stdout
+    if page == SHOWS_OUTPUT:
+        compare(page, printed)
+
+
+def run(line: str, language: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = ["bash", "-c", line] if language == "console" else [sys.executable, "-c", line]
+    return subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=180)
+
+
+def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
+    """What `make demo` runs, in a home of its own, and what ends it; only what it prints before it says how to go on."""
+    home = {**os.environ, "LLMOPS_HOME": str(folder / "demo")}
+    command = [sys.executable, "-m", "server.demo"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=home, capture_output=True, encoding="utf-8", timeout=180)
+        note = json.loads((folder / "demo/demo.json").read_text())
+        assert {"url", "key", "port"} <= set(note)
+    finally:
+        ended = subprocess.run([*command, "--stop"], cwd=ROOT, env=home, capture_output=True, encoding="utf-8", timeout=60)
+    assert ended.stdout == "the server has ended\n" and not (folder / "demo/demo.json").exists()
+    done.stdout = done.stdout.partition("The server stays up")[0]
+    return done
+
+
+def compare(page: Path, printed: dict[int, str]) -> None:
+    """Hold what a page shows against what was printed by the block on each line; with WRITE_DOCS, write it down."""
+    text = page.read_text(encoding="utf-8")
+    found = blocks(page)
+    for block, following in zip(found, [*found[1:], None], strict=True):
+        shows = block if block.language == "console" else following
+        if block.line not in printed or shows is None or shows.language not in ("console", "text"):
+            continue
+        said = shows.code.partition("…a curl command")[0].partition("\nThe server stays up")[0] if block.how == "demo" else shows.code
+        if os.environ.get("WRITE_DOCS"):
+            text = text.replace(said.rstrip() + "\n", printed[block.line].rstrip() + "\n")
+        else:
+            assert same(said) == same(printed[block.line]), f"{page.name}:{shows.line}: run `make docs`"
+    if os.environ.get("WRITE_DOCS"):
+        page.write_text(text, encoding="utf-8")
+
+
+def same(text: str) -> str:
+    """A text without what differs from run to run."""
+    for varies, instead in _VARIES:
+        text = varies.sub(instead, text)
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
 @contextmanager
