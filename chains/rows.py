@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import numpy as np
 from sqlalchemy import Connection, String, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from chains.tables import answers, feedback
+from llmops.store.upsert import upsert
 from llmops.text import storable_json
 from llmops.types import Citation, Hit, Json, Usage, Vectors
 
@@ -93,9 +93,8 @@ def answers_by_id(connection: Connection, ids: Sequence[str]) -> list[dict[str, 
 
 def keep_feedback(connection: Connection, workspace: str, rater: str, answer_id: str, rating: str, better: str | None, comment: str | None) -> str:
     """Write feedback down; a rater who speaks twice of one answer changes what they said. Returns its id."""
-    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     said = {"rating": rating, "better": better, "comment": comment, "created_at": time.time()}
-    new = upsert(feedback).values(id=f"fb_{uuid.uuid4().hex}", workspace=workspace, rater=rater, answer_id=answer_id, **said)
+    new = upsert(connection, feedback).values(id=f"fb_{uuid.uuid4().hex}", workspace=workspace, rater=rater, answer_id=answer_id, **said)
     kept = new.on_conflict_do_update(index_elements=["answer_id", "rater"], set_=said).returning(feedback.c.id)
     return str(connection.execute(kept).scalar_one())
 

@@ -143,7 +143,7 @@ def _forget_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-@click.group(cls=Root, name="llmops", context_settings={"max_content_width": 120})
+@click.group(cls=Root, name="llmops", context_settings={"max_content_width": 120, "help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="llmops %(version)s")
 @shared_options
 def main() -> None:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from llmops.errors import InvalidInput
 from llmops.settings import Settings
 
 if TYPE_CHECKING:
     from llmops.store.store import Store
     from llmops.types import Embedder
+
+
+def make_home(folder: Path) -> None:
+    """Make the folder of a home, for its owner alone. Raises `InvalidInput` where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as failure:
+        raise InvalidInput(f"the home {folder} cannot be made: {failure.strerror}", hint="set LLMOPS_HOME to a folder that can be written") from None
 
 
 class Home:
@@ -28,7 +38,7 @@ class Home:
             if self._store is None:
                 from llmops.store.opening import open_store
 
-                self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_home(self.settings.home)
                 self._store = open_store(self.settings)
             return self._store
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llmops.errors import Conflict, InvalidInput
+from llmops.home import make_home
 from server.middleware import LOOPBACK
 
 LOCK_NAME = "serve.lock"
@@ -22,7 +23,7 @@ LOCK_NAME = "serve.lock"
 @contextmanager
 def server_lock(home: Path) -> Iterator[Path]:
     """Hold the lock that keeps a second server off this home; yields its file. `Conflict` names who holds it."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(home)
     file = home / LOCK_NAME
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from llmops.home import make_home
+
 FILE_NAME = "worker.lock"
 _held: set[int] = set()
 _started = int(time.time())
@@ -33,7 +35,7 @@ def owner_name(home: Path) -> str:
 @contextmanager
 def try_lock(home: Path) -> Iterator[bool]:
     """Hold the lock if it is free; yields whether it is held. Two threads of one process exclude each other too."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(home)
     descriptor = os.open(home / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         yield _take(descriptor)

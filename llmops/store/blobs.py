@@ -6,9 +6,9 @@ import hashlib
 import time
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from llmops.store.tables import blobs
+from llmops.store.upsert import upsert
 
 
 def digest(content: bytes) -> str:
@@ -20,9 +20,8 @@ def keep(connection: Connection, content: bytes) -> str:
     """Keep the bytes and return their hash."""
     name = digest(content)
     if connection.execute(select(blobs.c.hash).where(blobs.c.hash == name)).first() is None:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         row = {"hash": name, "size": len(content), "content": content, "created_at": time.time()}
-        connection.execute(insert(blobs).values(row).on_conflict_do_nothing())
+        connection.execute(upsert(connection, blobs).values(row).on_conflict_do_nothing())
     return name
 
 

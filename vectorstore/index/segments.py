@@ -73,6 +73,11 @@ def write_segments(home: Home, collection: collections.Collection) -> None:
     _tidy(folder, {_name(segment) for segment in good}, usable)
 
 
+def last_row(folder: Path) -> int:
+    """The last chunk row that a segment on disk claims to hold, 0 where there is none."""
+    return max((int(path.name.split("-")[1]) for path in _in_order(folder)), default=0)
+
+
 def _in_order(folder: Path) -> list[Path]:
     """The folders of segments: by first row, the longest first, so that a merged one comes before its parts."""
     found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()] if folder.is_dir() else []

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from llmops.types import Asker
 from vectorstore.index.postings import Mask
 from vectorstore.index.segment import Segment
-from vectorstore.index.segments import folder_of, open_segments
+from vectorstore.index.segments import folder_of, last_row, open_segments
 from vectorstore.rows import changes, collections
 from vectorstore.tables import FOREVER
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TAIL_SEGMENTS = 8
 """Segments in memory beyond this number are merged into one."""
+LONGEST_TAIL = 4096
+"""Chunks in memory beyond this number, and beyond a fifth of all, are let go of once segments on disk hold them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ def readable_by(connection: Connection, asker: Asker) -> set[str] | None:
 
 def _advance(connection: Connection, collection: collections.Collection, before: Moment, folder: Any, dimension: int) -> Moment:
     """The moment after `before`: new chunks join, ended ones end, changed rights count."""
+    if before.seq >= 0 and _is_worth_opening(before.parts, last_row(folder)):
+        before = Moment(seq=-1, rights_seq=-1)
     segments = [part.segment for part in before.parts] if before.seq >= 0 else open_segments(connection, folder, collection)
     last = int(segments[-1].rows[-1]) if segments else 0
     found = changes.new_chunks(connection, collection.row, collection.encoder, last, collection.seq)
@@ -115,6 +119,13 @@ def _advance(connection: Connection, collection: collections.Collection, before:
     parts = _merge_tail(parts)
     parts = _end(parts, changes.withdrawn(connection, collection.row, before.seq, collection.seq))
     return _with_rights(connection, collection, before, parts)
+
+
+def _is_worth_opening(parts: Sequence[Part], last_on_disk: int) -> bool:
+    """Whether so much lives in memory of what a job has written into segments since that it pays to begin anew with those."""
+    in_memory = [part.segment.rows for part in parts if not isinstance(part.segment.rows, np.memmap)]
+    written = sum(int((rows <= last_on_disk).sum()) for rows in in_memory)
+    return written > max(LONGEST_TAIL, sum(len(part.segment.rows) for part in parts) // 5)
 
 
 def _merge_tail(parts: list[Part]) -> list[Part]:

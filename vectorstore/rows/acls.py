@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Iterable
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from llmops.access.principals import parse_principal
 from llmops.errors import InvalidInput
 from llmops.settings import canonical
+from llmops.store.upsert import upsert
 from vectorstore.tables import acl_principals, acls
 
 
@@ -26,11 +26,10 @@ def intern(connection: Connection, principals: list[str]) -> str:
     """The id of an access list; it is written down the first time it is seen."""
     acl_id = hashlib.sha256(canonical(principals).encode()).hexdigest()[:32]
     if connection.execute(select(acls.c.id).where(acls.c.id == acl_id)).first() is None:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(insert(acls).values(id=acl_id, principals=principals).on_conflict_do_nothing())
+        connection.execute(upsert(connection, acls).values(id=acl_id, principals=principals).on_conflict_do_nothing())
         if principals:
             rows = [{"acl_id": acl_id, "principal": principal} for principal in principals]
-            connection.execute(insert(acl_principals).on_conflict_do_nothing(), rows)
+            connection.execute(upsert(connection, acl_principals).on_conflict_do_nothing(), rows)
     return acl_id
 
 

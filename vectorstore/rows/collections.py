@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from llmops.errors import Conflict, InvalidInput, UnknownName, near_names
 from llmops.output import iso_time
+from llmops.store.upsert import upsert
 from vectorstore.tables import FOREVER, chunks, collections, documents
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -46,10 +46,9 @@ def ensure(connection: Connection, workspace: str, name: str, encoder: str) -> C
         raise InvalidInput(
             f"not a name for a collection: {name!r}", hint="up to 100 letters, digits, '.', '_' and '-', a letter or digit first", param="collection"
         )
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     now = {"seq": 0, "rights_seq": 0, "created_at": time.time()}
     values = {"id": f"col_{uuid.uuid4().hex}", "workspace": workspace, "name": name, "encoder": encoder, **now}
-    connection.execute(insert(collections).values(values).on_conflict_do_nothing())
+    connection.execute(upsert(connection, collections).values(values).on_conflict_do_nothing())
     collection = find(connection, workspace, name)
     check_encoder(collection, encoder)
     return collection

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
+from llmops.store.upsert import upsert
 from llmops.types import Vectors
 from vectorstore.tables import vectors
 
@@ -26,10 +26,9 @@ def missing(connection: Connection, encoder: str, hashes: Iterable[bytes]) -> se
 
 def keep(connection: Connection, encoder: str, found: Mapping[bytes, Vectors]) -> None:
     """Write vectors down; one that is there already stays as it is."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     rows = [{"encoder": encoder, "text_hash": key, "vector": pack(vector)} for key, vector in found.items()]
     if rows:
-        connection.execute(insert(vectors).on_conflict_do_nothing(), rows)
+        connection.execute(upsert(connection, vectors).on_conflict_do_nothing(), rows)
 
 
 def pack(vector: Vectors) -> bytes:
