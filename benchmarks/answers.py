@@ -123,6 +123,8 @@ def main() -> None:
     if options.data is None:
         print("needs XQuAD and JSQuAD: give the folder that holds xquad/ and jsquad/ with --data DIR, or DATA=DIR of make bench")
         return
+    if missing := [name for name, _ in SETS.values() if not (options.data / name).is_dir()]:
+        raise SystemExit(f"no {' and no '.join(missing)} in {options.data}; docs/evals.md says what the folder holds")
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(measure(options.data, options.limit, Path(folder)))
 

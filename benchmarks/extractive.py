@@ -94,6 +94,8 @@ def main() -> None:
     if arguments.data is None:
         print("needs XQuAD and JSQuAD: give the folder that holds xquad/ and jsquad/ with --data DIR, or DATA=DIR of make bench")
         return
+    if missing := [name for name, _ in SETS.values() if not (arguments.data / name).is_dir()]:
+        raise SystemExit(f"no {' and no '.join(missing)} in {arguments.data}; docs/evals.md says what the folder holds")
     encoder: Embedder = load_encoder(EncoderSettings.model_validate({"backend": arguments.backend}))
     model = Extractive(cache(lambda: encoder))
     for name, (folder, suffix) in SETS.items():

@@ -69,10 +69,12 @@ def _check(document: Handed) -> None:
 
 
 def show(connection: Connection, asker: Asker, document_id: str) -> Json:
-    """A document with its metadata and chunks. Raises `UnknownName` for one that is withdrawn, not there or not readable."""
+    """A document with its metadata and chunks; the owner sees who may read it. Raises `UnknownName` for one that is withdrawn, not there or not readable."""
     found = _find_live(connection, asker, document_id)
     row = found.pop("row")
     del found["collection_row"]
+    if asker.owner:
+        found["acl"] = listing.acl_of(connection, row)
     newest = listing.version(connection, row, found["version"])
     if newest is None:
         return {**found, "title": "", "metadata": {}, "chunks": []}

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from llmops.types import Asker, Json
 from vectorstore.rows.hits import chunk_id, only_readable
-from vectorstore.tables import chunks, collections, documents, versions
+from vectorstore.tables import acls, chunks, collections, documents, versions
 
 _SHOWN = (
     documents.c.row,
@@ -35,6 +35,12 @@ def document(connection: Connection, document_id: str, asker: Asker) -> dict[str
     wanted = wanted.where(documents.c.id == document_id, documents.c.workspace == asker.workspace)
     found = connection.execute(only_readable(wanted, asker)).mappings().first()
     return dict(found) if found else None
+
+
+def acl_of(connection: Connection, document_row: int) -> list[str]:
+    """The principals that may read a document."""
+    wanted = select(acls.c.principals).join(documents, documents.c.acl_id == acls.c.id).where(documents.c.row == document_row)
+    return list(connection.execute(wanted).scalar_one())
 
 
 def version(connection: Connection, document_row: int, number: int) -> Json | None:
