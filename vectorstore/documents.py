@@ -69,7 +69,10 @@ def _check(document: Handed) -> None:
 
 
 def show(connection: Connection, asker: Asker, document_id: str) -> Json:
-    """A document with its metadata and chunks; the owner sees who may read it. Raises `UnknownName` for one that is withdrawn, not there or not readable."""
+    """A document with its metadata and chunks; the owner sees who may read it.
+
+    Raises `UnknownName` for one that is withdrawn, not there or not readable.
+    """
     found = _find_live(connection, asker, document_id)
     row = found.pop("row")
     del found["collection_row"]
