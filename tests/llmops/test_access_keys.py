@@ -16,6 +16,8 @@ from llmops.access import keys
 from llmops.access.tables import audit as audit_table
 from llmops.access.tables import keys as keys_table
 from llmops.errors import Conflict, InvalidInput, NotAuthenticated, UnknownName
+from llmops.home import Home
+from llmops.settings import Settings
 from llmops.store.store import Store
 
 
@@ -129,6 +131,42 @@ def test_t05_a_revoked_key_opens_nothing_at_once(store: Store, by: str):
     assert [tuple(row) for row in rows] == [("keys.create", "owner"), ("keys.revoke", "key:boss")]
 
 
+def test_t05_keys_that_begin_alike_and_are_equally_long_never_stand_for_each_other(store: Store, monkeypatch: pytest.MonkeyPatch):
+    """Ids, and secrets, that differ in their last character alone: whoever compares a part of a key would mix them up."""
+    ids, ends = iter(["0123456789abcde0", "0123456789abcde1"]), iter("AB")
+    monkeypatch.setattr("secrets.token_hex", lambda _: next(ids))
+    monkeypatch.setattr("secrets.token_urlsafe", lambda _: "s" * 42 + next(ends))
+    one, other = make(store, "one", "admin"), make(store, "other", "application", user="bob")
+    assert len(one.key) == len(other.key) and one.key[:22] == other.key[:22]
+    for _ in range(2):  # the second time, whatever was remembered of the first would answer
+        for made, name in ((one, "one"), (other, "other")):
+            assert use(store, made.key).name == name
+    crossed = [f"{one.key[:24]}{other.key[24:]}", f"{other.key[:24]}{one.key[24:]}"]
+    assert not {one.key, other.key} & set(crossed)
+    for token in (*crossed, one.key[:-1], f"{one.key}A"):
+        with pytest.raises(NotAuthenticated):
+            use(store, token)
+    store.write(lambda connection: keys.revoke(connection, "poc", one.id))
+    with pytest.raises(NotAuthenticated, match="revoked"):
+        use(store, one.key)
+    assert use(store, other.key).role == "application"
+
+
+def test_t05_a_key_that_one_home_revokes_is_refused_by_another_at_once(store_settings: Settings):
+    with Home(store_settings) as here, Home(store_settings) as there:
+        made = [make(here.store, f"bot{n}") for n in range(10)]
+        for one in made:
+            assert use(there.store, one.key).state == "active"
+        for gone, one in enumerate(made):
+            here.store.write(lambda connection, one=one: keys.revoke(connection, "poc", one.id))
+            for number, each in enumerate(made):
+                if number <= gone:
+                    with pytest.raises(NotAuthenticated, match="revoked"):
+                        use(there.store, each.key)
+                else:
+                    assert use(there.store, each.key).state == "active"
+
+
 def test_t09_another_workspace_cannot_see_or_revoke_a_key(store: Store):
     made = make(store, workspace="dev")
     assert store.read(lambda connection: keys.list_keys(connection, "poc")) == []
@@ -215,8 +253,6 @@ def test_t04_no_file_of_the_home_and_no_log_holds_a_secret(cli, settings, tmp_pa
     tokens = [ran.json["key"] for ran in made]
     assert cli("keys", "revoke", "bot1").rc == 0
     listed = cli("keys", "list", "--json").stdout + cli("audit", "list", "--json").stdout
-    from llmops.home import Home
-
     with Home(settings) as home:
         use(home.store, tokens[0])
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
