@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
 import socket
 import struct
 import time
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ class FaultyProvider:
     | `500:N:W`           | any status; W is the value of Retry-After. The body echoes the caller's key |
     | `error:N`, `malformed:N` | sends an error event, or broken JSON, after N tokens                 |
     | `html`, `empty`, `no-choices` | answers 200 with a web page, with nothing, with no choices      |
-    | `line:N`, `gzip`, `header` | sends a line of N MB, a body that unpacks to 20 MB, a header of 1 MB |
+    | `line:N`, `gzip:N`, `header` | sends a line of N MB, a body that unpacks to N MB, a header of 1 MB |
     """
 
     def __init__(self, *tokens: str) -> None:
@@ -191,7 +191,9 @@ class _FaultyAnswer:
         return False
 
     async def gzip(self) -> bool:
-        return await self._body(gzip.compress(b" " * 20_000_000, 1), headers="Content-Encoding: gzip\r\n")
+        packer = zlib.compressobj(1, wbits=31)
+        packed = b"".join(packer.compress(b" " * 1_000_000) for _ in range(self._number)) + packer.flush()
+        return await self._body(packed, headers="Content-Encoding: gzip\r\n")
 
     async def header(self) -> bool:
         return await self._body(b"{}", headers=f"X-Long: {'x' * 1_000_000}\r\n")

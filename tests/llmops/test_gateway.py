@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -60,6 +62,13 @@ async def ask(gateway: Gateway, asked: ChatRequest, got: list[ChatChunk] | None 
 
 def text(chunks: list[ChatChunk]) -> str:
     return "".join(chunk.text for chunk in chunks)
+
+
+async def wait_until(true: Callable[[], bool], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, f"not so within {seconds} s"
+        await asyncio.sleep(0.01)
 
 
 # --- What goes through ------------------------------------------------------------------------------------------------
@@ -155,6 +164,48 @@ async def test_t25_odd_but_right_streams_are_read(fault: str) -> None:
         assert text(await ask(gateway, request())) == "日本語の答え😀"
 
 
+GREEDY = """
+import asyncio, json, sys, tracemalloc
+from llmops.errors import ProviderError
+from llmops.gateway.gateway import Gateway
+from llmops.settings import Settings
+from llmops.types import ChatRequest
+
+async def ask(gateway, stream):
+    request = ChatRequest("r", ({"role": "user", "content": "What is the answer?"},), stream=stream)
+    return [chunk async for chunk in gateway.stream("r", request, "poc")]
+
+async def main(url, model):
+    targets = [{"provider": "openai", "model": name, "base_url": url} for name in (model, "ok")]
+    warm, gateway = (Gateway(Settings.model_validate({"routes": [{"name": "r", "targets": some}]}), None, {}) for some in (targets[1:], targets[:1]))
+    tracemalloc.start()
+    for stream in (True, False):
+        await ask(warm, stream)  # what is imported and built once is no answer's cost
+    for stream in (True, False):
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        try:
+            await ask(gateway, stream)
+        except ProviderError as failure:
+            print(json.dumps({"says": str(failure), "bytes": tracemalloc.get_traced_memory()[1] - before}))
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"), [("line:50", ["longer than", "larger than"]), ("gzip:200", ["compressed"] * 2), ("header", ["connection broke"] * 2)]
+)
+async def test_t25_a_reply_far_over_the_limit_costs_little_memory(provider: FaultyProvider, fault: str, says: list[str]) -> None:
+    """In a process of its own, streamed and whole: what the provider here holds of it does not count."""
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", GREEDY, provider.url, fault, stdout=asyncio.subprocess.PIPE)
+    output, _ = await asyncio.wait_for(child.communicate(), 120)
+    told = [json.loads(line) for line in output.splitlines()]
+    assert child.returncode == 0 and len(told) == 2
+    for one, words in zip(told, says, strict=True):
+        assert words in one["says"] and one["bytes"] < 64_000_000, one
+
+
 # --- Deadlines --------------------------------------------------------------------------------------------------------
 
 
@@ -189,13 +240,18 @@ async def test_t24_time_that_the_reader_takes_is_not_the_providers(provider: Fau
     assert chunk.usage == Usage(7, 5)
 
 
-async def test_t28_the_call_as_a_whole_has_a_deadline(provider: FaultyProvider) -> None:
-    timeouts = {**QUICK, "first_token": 0.4, "total": 0.6}
+@pytest.mark.parametrize("stream", [True, False])
+async def test_t28_the_call_as_a_whole_has_a_deadline_and_leaves_no_socket_open(provider: FaultyProvider, stream: bool) -> None:
+    timeouts = {**QUICK, "first_token": 0.4, "attempt": 0.4, "total": 0.6}
     started = time.monotonic()
     async with gateway_to(provider, "silent", "silent", "silent", timeouts=timeouts) as gateway:
         with pytest.raises(AllTargetsFailed, match="the call's own time was up"):
-            await ask(gateway, request())
-    assert 0.6 <= time.monotonic() - started < 1.1 and provider.calls["silent"] == 2
+            await ask(gateway, request(stream=stream))
+        ended = time.monotonic()
+        assert 0.6 <= ended - started < 1.1 and provider.calls["silent"] == 2, "the third is not begun"
+        await wait_until(lambda: provider.open == 0 and len(provider.left) == 2, 1)
+        first, second = sorted(provider.left)
+        assert first - started < 0.6 <= second - started, "each is left at its own deadline, the last at the call's"
 
 
 async def test_t29_when_the_reader_leaves_the_provider_is_left(provider: FaultyProvider) -> None:
