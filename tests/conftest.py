@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -144,17 +145,22 @@ def postgres_template(postgres_server: Callable[[str], str]) -> str:
 @pytest.fixture
 def postgres_url(postgres_server: Callable[[str], str], postgres_template: str) -> Iterator[str]:
     """The URL of a migrated, empty PostgreSQL database of this test's own."""
-    name = f"test_{next(_numbers)}"
-    _on_postgres(postgres_server("postgres"), f"create database {name} template {postgres_template}")
-    yield postgres_server(name)
-    _on_postgres(postgres_server("postgres"), f"drop database {name} with (force)")
+    with postgres_database(postgres_server, f"template {postgres_template}") as url:
+        yield url
 
 
 @pytest.fixture
 def empty_postgres_url(postgres_server: Callable[[str], str]) -> Iterator[str]:
     """The URL of a PostgreSQL database without a single table."""
+    with postgres_database(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def postgres_database(postgres_server: Callable[[str], str], options: str = "") -> Iterator[str]:
+    """The URL of a new database, which is dropped in the end."""
     name = f"test_{next(_numbers)}"
-    _on_postgres(postgres_server("postgres"), f"create database {name}")
+    _on_postgres(postgres_server("postgres"), f"create database {name} {options}")
     yield postgres_server(name)
     _on_postgres(postgres_server("postgres"), f"drop database {name} with (force)")
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ import httpx
 import psutil
 import pytest
 
+from llmops.home import Home
+from llmops.settings import Settings
+from llmops.store.store import Store
 from llmops.testing import FaultyProvider
 
 LLMOPS = str(Path(sys.executable).parent / "llmops")
@@ -42,6 +45,7 @@ class Server:
     folder: Path
     process: subprocess.Popen[str]
     url: str
+    store_url: str = ""
     keys: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -51,6 +55,13 @@ class Server:
     def client(self, role: str = "admin", **options: Any) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.keys[role]}"} if role else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False, **options)
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        """Its store, opened beside it."""
+        address = {"LLMOPS__STORE__URL": self.store_url} if self.store_url else {}
+        with Home(Settings.load(environ={"LLMOPS_HOME": str(self.home), **address})) as home:
+            yield home.store
 
     def children(self, name: str = "") -> list[psutil.Process]:
         """Its children, or those that were started as `name`: http or worker."""
@@ -103,11 +114,11 @@ def make_key(folder: Path, name: str, role: str, *options: str) -> str:
     return str(json.loads(done.stdout)["key"])
 
 
-@pytest.fixture(scope="session")
-def provider() -> Iterator[FaultyProvider]:
+@contextmanager
+def running_provider(*tokens: str) -> Iterator[FaultyProvider]:
     """A model's provider on loopback, with faults by model name, in a thread of its own."""
     started: threading.Event = threading.Event()
-    faulty = FaultyProvider("Stop", " it.", " Then", " wait", ".")
+    faulty = FaultyProvider(*tokens)
     loop = asyncio.new_event_loop()
     over = asyncio.Event()
 
@@ -124,6 +135,12 @@ def provider() -> Iterator[FaultyProvider]:
     thread.join(10)
 
 
+@pytest.fixture(scope="session")
+def provider() -> Iterator[FaultyProvider]:
+    with running_provider("Stop", " it.", " Then", " wait", ".") as faulty:
+        yield faulty
+
+
 def configuration(provider: FaultyProvider, **server: float) -> str:
     """An llmops.toml with a route and a chain for each fault."""
     lines = ["[mlflow]", 'tracking_uri = "off"', "[server]", *(f"{name} = {value}" for name, value in server.items())]
@@ -138,13 +155,19 @@ def configuration(provider: FaultyProvider, **server: float) -> str:
 @pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory, provider: FaultyProvider) -> Iterator[Server]:
     """A server with a small collection `docs`, a key for each role, and `alice` of another workspace."""
-    folder = tmp_path_factory.mktemp("live")
-    (folder / "llmops.toml").write_text(configuration(provider, max_body_mb=1, max_upload_mb=2))
+    with serving_docs(tmp_path_factory.mktemp("live"), configuration(provider, max_body_mb=1, max_upload_mb=2)) as server:
+        yield server
+
+
+@contextmanager
+def serving_docs(folder: Path, toml: str, store_url: str = "") -> Iterator[Server]:
+    (folder / "llmops.toml").write_text(toml + (f'\n[store]\nurl = "{store_url}"\n' if store_url else ""))
     keys = {role: make_key(folder, role, role) for role in ("admin", "application")}
     keys["other"] = make_key(folder, "other", "admin", "--workspace", "dev")
     keys["alice"] = make_key(folder, "alice", "data-scientist", "--user", "alice", "--groups", "hr")
+    keys["eve"] = make_key(folder, "eve", "data-engineer", "--user", "eve")
     server = start_server(folder)
-    server.keys = keys
+    server.keys, server.store_url = keys, store_url
     with server.client() as client:
         texts = [("serve.md", GUIDE, None), ("serve.ja.md", GUIDE_JA, None)]
         texts += [("pay.md", "# Pay\n\nThe salary of the director is 100 gold coins a year.\n", ["group:hr"])]

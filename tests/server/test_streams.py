@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import random
+import socket
 import time
-from contextlib import ExitStack
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
+from chains.tables import answers
 from llmops.testing import FaultyProvider
-from tests.server.conftest import Server, events, wait_until
+from tests.conftest import postgres_database
+from tests.server.conftest import Server, configuration, events, serving_docs, wait_until
 
 QUESTION = [{"role": "user", "content": "How do I stop the server?"}]
 
@@ -81,6 +90,134 @@ def test_t29_many_who_leave_leave_nothing_open(live: Server, provider: FaultyPro
                 next(reply.iter_bytes())
         wait_until(lambda: process.num_fds() <= before + 3)
         wait_until(lambda: provider.open <= 1)
+
+
+# --- What is on record of them ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def recording(request: pytest.FixtureRequest, provider: FaultyProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A live server, once for each store."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("live")
+        return
+    server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("postgres_template")
+    with (
+        postgres_database(server, f"template {template}") as url,
+        serving_docs(tmp_path_factory.mktemp("live"), configuration(provider), url) as made,
+    ):
+        yield made
+
+
+def body_of(model: str, stream: bool) -> dict[str, Any]:
+    """A request whose row, and whose call of the provider, can be told from all others: by what its first message says."""
+    return {"model": model, "stream": stream, "messages": [{"role": "system", "content": f"mark {uuid.uuid4().hex}"}, *QUESTION]}
+
+
+def rows_of(server: Server, *bodies: dict[str, Any]) -> list[Any]:
+    """The answers' rows of these requests."""
+    marks = [body["messages"][0] for body in bodies]
+    with server.store() as store:
+        found = store.read(lambda c: c.execute(select(answers).order_by(answers.c.row.desc()).limit(200)).all())
+    return [row for row in found if row.messages[0] in marks]
+
+
+def called(provider: FaultyProvider, body: dict[str, Any]) -> bool:
+    return body["messages"][0]["content"] in json.dumps(provider.requests[-100:])
+
+
+def check_record(server: Server, body: dict[str, Any], state: str, said: str, error: str) -> None:
+    """There is one row of the answer, it holds what was said and why no more, and the API shows it so."""
+    row, *others = rows_of(server, body)
+    assert not others, "an answer has one row"
+    assert (row.state, row.reply, row.chain) == (state, said, body["model"]) and row.abstained is False
+    assert error in row.error if error else row.error is None, row.error
+    assert row.passages and row.query_vector and row.asker == "key:alice"
+    with server.client("alice") as client:
+        shown = client.get(f"/api/v1/answers/{row.id}").json()
+    assert {name: shown[name] for name in ("state", "reply", "error")} == {"state": state, "reply": said, "error": row.error}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("fault", "state", "said", "error"),
+    [
+        ("cut-4", "partial", "Stop it.", "the connection broke"),
+        ("error-4", "partial", "Stop it.", "overloaded"),
+        ("malformed-4", "partial", "Stop it.", "malformed"),
+        ("500", "failed", "", "all_targets_failed: "),
+        ("400", "failed", "", "bad key"),
+        ("ok", "complete", "Stop it. Then wait.", ""),
+    ],
+)
+def test_t23_a_reply_that_breaks_is_on_record_as_far_as_it_came(
+    recording: Server, stream: bool, fault: str, state: str, said: str, error: str
+) -> None:
+    body = body_of(f"rag-{fault}", stream)
+    with recording.client("alice") as client:
+        reply = client.post("/v1/chat/completions", json=body)
+    if stream and said:
+        got = list(events(iter(reply.text.splitlines())))
+        assert reply.status_code == 200 and (got[-1] == "[DONE]") == (state == "complete")
+        assert "".join(event["choices"][0]["delta"].get("content", "") for event in got[:-1]) == said
+    else:
+        assert (reply.status_code == 200) == (state == "complete")
+    check_record(recording, body, state, said, error)
+
+
+@contextmanager
+def leaving(server: Server, body: dict[str, Any]) -> Iterator[socket.socket]:
+    """A client that has sent its request, and whose connection is gone after the block."""
+    url, sent = httpx.URL(server.url), json.dumps(body).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {server.keys['alice']}\r\n"
+    with socket.create_connection((url.host, url.port)) as client:
+        client.settimeout(30)
+        client.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {len(sent)}\r\n\r\n".encode() + sent)
+        yield client
+
+
+def read_until(client: socket.socket, words: bytes) -> None:
+    got = b""
+    while words not in got:
+        got += (more := client.recv(65536))
+        assert more, got
+
+
+@pytest.mark.parametrize(
+    ("model", "stream", "state", "said"),
+    [("rag-silent", True, "failed", ""), ("rag-silent", False, "failed", ""), ("rag-stall-4", True, "partial", "Stop it.")],
+)
+def test_t29_the_answer_of_a_client_that_left_is_on_record(
+    recording: Server, provider: FaultyProvider, model: str, stream: bool, state: str, said: str
+) -> None:
+    body = body_of(model, stream)
+    with leaving(recording, body) as client:
+        wait_until(lambda: called(provider, body))
+        read_until(client, said.encode())
+        assert not rows_of(recording, body), "nothing is on record of an answer that still comes about"
+    wait_until(lambda: rows_of(recording, body))
+    check_record(recording, body, state, said, "the client left")
+
+
+def test_t29_of_many_who_leave_at_any_time_each_answer_begun_has_one_row(recording: Server, provider: FaultyProvider) -> None:
+    """Some leave before the search is over: nothing was begun for them, and nothing is on record."""
+    draw = random.Random(29)
+    bodies = [body_of(draw.choice(["rag-stall-4", "rag-silent", "rag-slow-30"]), draw.random() < 0.7) for _ in range(40)]
+    for first in range(0, len(bodies), 8):
+        with ExitStack() as clients:
+            for body in bodies[first : first + 8]:
+                clients.enter_context(leaving(recording, body))
+            time.sleep(draw.uniform(0, 0.4))
+    begun = [body for body in bodies if called(provider, body)]
+    assert len(begun) >= 8
+    wait_until(lambda: len(rows_of(recording, *begun)) >= len(begun), 30)
+    wait_until(lambda: provider.open <= 1)
+    rows = rows_of(recording, *bodies)
+    marks = [row.messages[0]["content"] for row in rows]
+    assert len(marks) == len(set(marks)), "an answer has one row"
+    assert {body["messages"][0]["content"] for body in begun} <= set(marks)
+    for row in rows:
+        assert row.state == ("partial" if row.reply else "failed") and row.error == "the client left", (row.state, row.error)
 
 
 def test_pieces_come_as_they_are_made(live: Server) -> None:
