@@ -141,21 +141,30 @@ def provider() -> Iterator[FaultyProvider]:
         yield faulty
 
 
-def configuration(provider: FaultyProvider, **server: float) -> str:
-    """An llmops.toml with a route and a chain for each fault."""
+@pytest.fixture(scope="session")
+def citing() -> Iterator[FaultyProvider]:
+    """A model that cites as it likes: right, several at once, none that there is, in Japanese, and on what was not asked."""
+    replies = ["Press Ctrl-C to stop the server.", " [1] It drains for at most 15", " seconds [1][2].", " Ctrl-C を押します。[2]"]
+    replies += [" The moon is made of cheese. [42]", " `llmops keys create`", " makes a key and shows it once.", " So it is [0, 1, 99]."]
+    with running_provider(*replies) as model:
+        yield model
+
+
+def configuration(provider: FaultyProvider, citing: FaultyProvider | None = None, **server: float) -> str:
+    """An llmops.toml with a route and a chain for each fault, and one for the model that cites."""
     lines = ["[mlflow]", 'tracking_uri = "off"', "[server]", *(f"{name} = {value}" for name, value in server.items())]
-    for fault in FAULTS:
-        name = fault.replace(":", "-")
+    places = [(fault.replace(":", "-"), fault, provider.url) for fault in FAULTS]
+    for name, model, url in [*places, *([("citing", "ok", citing.url)] if citing else [])]:
         lines += ["[[routes]]", f'name = "route-{name}"', "timeouts = { stall = 60, first_token = 60, attempt = 100 }"]
-        lines += ["[[routes.targets]]", 'provider = "openai"', f'model = "{fault}"', f'base_url = "{provider.url}"']
+        lines += ["[[routes.targets]]", 'provider = "openai"', f'model = "{model}"', f'base_url = "{url}"']
         lines += ["[[chains]]", f'name = "rag-{name}"', f'route = "route-{name}"']
     return "\n".join(lines)
 
 
 @pytest.fixture(scope="session")
-def live(tmp_path_factory: pytest.TempPathFactory, provider: FaultyProvider) -> Iterator[Server]:
-    """A server with a small collection `docs`, a key for each role, and `alice` of another workspace."""
-    with serving_docs(tmp_path_factory.mktemp("live"), configuration(provider, max_body_mb=1, max_upload_mb=2)) as server:
+def live(tmp_path_factory: pytest.TempPathFactory, provider: FaultyProvider, citing: FaultyProvider) -> Iterator[Server]:
+    """A server with a small collection `docs`, and keys: `alice` reads all of it, `eve` writes and reads less, `other` is of another workspace."""
+    with serving_docs(tmp_path_factory.mktemp("live"), configuration(provider, citing, max_body_mb=1, max_upload_mb=2)) as server:
         yield server
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
-from tests.server.conftest import GUIDE, Server, finished, wait_until
+from tests.server.conftest import GUIDE, Server, events, finished, wait_until
+from vectorstore.ingest import ANOTHERS
+from vectorstore.tables import acls, documents
 
 QUESTION = [{"role": "user", "content": "How do I stop the server?"}]
 
@@ -151,6 +156,122 @@ def test_t10_only_what_the_key_may_read(live: Server) -> None:
                 assert client.get(hidden).status_code == 404
             assert client.delete(path).status_code == 404
             assert client.post("/api/v1/feedback", json={"answer_id": answer_id, "rating": "up"}).status_code == 404
+
+
+QUESTIONS = [
+    "How do I stop the server?",
+    "What does `llmops keys create` make and show once?",
+    "What does every request need, and for how long does the server drain?",
+    "サーバーを停止するにはどうすればよいですか?",
+    "What is the salary of the director?",
+]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["rag", "rag-citing"])
+def test_t44_every_citation_names_what_was_retrieved_and_may_be_read(live: Server, model: str, stream: bool, question: str) -> None:
+    """Of the sentences of documents, and of a language model that cites what there is and what there is not."""
+    with live.client("alice") as client:
+        answer, told = answered(client, {"model": model, "stream": stream, "messages": [{"role": "user", "content": question}]})
+        row = client.get(f"/api/v1/answers/{told['answer_id']}").json()
+        assert row["reply"] == answer and row["citations"] == told["citations"] != [], row
+        retrieved = {passage["chunk_id"]: passage for passage in row["passages"]}
+        numbers = [passage["chunk_id"] for passage in row["passages"]]
+        for citation in told["citations"]:
+            passage, document = retrieved[citation["chunk_id"]], f"/api/v1/documents/{citation['document_id']}"
+            assert numbers[citation["marker"] - 1] == citation["chunk_id"] and passage["document_id"] == citation["document_id"]
+            assert passage["start"] <= citation["start"] < citation["end"] <= passage["end"]
+            text = client.get(f"{document}/text", params={"version": citation["version"]}).json()["text"]
+            assert text[citation["start"] : citation["end"]] == citation["text"]
+            assert citation["chunk_id"] in [chunk["chunk_id"] for chunk in client.get(document).json()["chunks"]]
+            assert 0 <= citation["answer_start"] < citation["answer_end"] <= len(answer)
+            said, after = answer[citation["answer_start"] : citation["answer_end"]], answer[citation["answer_end"] :]
+            assert f"[{citation['marker']}]" in re.match(r" ?(\[\d+\])*", after)[0], "the marker stands behind what it speaks of"
+            assert model == "rag-citing" or said == citation["text"], "a document's sentence is quoted as it is"
+    # No marker of an answer is without its citation, whatever the model wrote.
+    assert {int(number) for number in re.findall(r"\[(\d+)\]", answer)} == {citation["marker"] for citation in told["citations"]}
+
+
+def answered(client: httpx.Client, body: dict) -> tuple[str, dict]:
+    """The answer's text, and what `llmops` tells of it."""
+    reply = client.post("/v1/chat/completions", json=body)
+    assert reply.status_code == 200, reply.text
+    if not body["stream"]:
+        return reply.json()["choices"][0]["message"]["content"], reply.json()["llmops"]
+    *chunks, done = events(iter(reply.text.splitlines()))
+    assert done == "[DONE]"
+    return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks), chunks[-1]["llmops"]
+
+
+def test_t44_who_may_not_read_a_document_gets_no_citation_of_it(live: Server) -> None:
+    for model in ("rag", "rag-citing"):
+        for role, may in (("alice", True), ("eve", False)):
+            with live.client(role) as client:
+                question = {"role": "user", "content": "What is the salary of the director, and how do I stop the server?"}
+                _, told = answered(client, {"model": model, "stream": False, "messages": [question]})
+                listed = client.get("/api/v1/documents", params={"collection": "docs"}).json()["data"]
+                readable = {row["document_id"] for row in listed}
+                assert ("pay.md" in [row["external_id"] for row in listed]) == may
+                assert {citation["document_id"] for citation in told["citations"]} <= readable
+
+
+# --- T10: what a key may not read it may not change -------------------------------------------------------------------
+
+
+def test_t10_a_key_that_may_write_cannot_take_over_what_it_may_not_read(live: Server) -> None:
+    def facts() -> tuple[Any, ...]:
+        """All that a replacement would change, as the store has it and as one sees it who may read it."""
+        with live.store() as store:
+            row = store.read(lambda c: c.execute(select(documents, acls.c.principals).join(acls).where(documents.c.external_id == "pay.md")).one())
+        with live.client("alice") as client:
+            path = f"/api/v1/documents/{row.id}"
+            return row, client.get(path).json(), client.get(f"{path}/text").json()
+
+    before = facts()
+    assert before[0].principals == ["group:hr"] and before[0].state == "ready" and "100 gold coins" in before[2]["text"]
+    same = before[2]["text"]
+    tries = [
+        {"text": "# Pay\n\nThe director works for nothing."},
+        {"text": "# Pay\n\nThe director works for nothing.", "acl": ["user:eve"]},
+        {"text": same, "acl": ["user:eve"]},  # only the rights would change
+        {"text": same, "acl": ["workspace:poc"], "title": "Mine", "metadata": {"owner": "eve"}},
+        {"text": ""},  # a document that fails would say so in the row
+    ]
+    with live.client("eve") as client:
+        for wanted in tries:
+            new = [{"external_id": "pay.md", **wanted}, {"external_id": "eve.md", "text": f"# Eve\n\nEve was here: {wanted}."}]
+            job = finished(client, client.post("/api/v1/documents", json={"collection": "docs", "documents": new}))
+            assert (job["state"], job["result"]["ready"], job["result"]["withdrawn"]) == ("done", 1, 0), "her own document is taken"
+            assert job["result"]["failed"] == [{"external_id": "pay.md", "error": ANOTHERS}]
+            assert facts() == before, wanted
+        form = {"collection": "docs", "acl": "user:eve"}
+        job = finished(client, client.post("/api/v1/documents", data=form, files={"file": ("pay.md", b"# Pay\n\nNothing.")}))
+        assert job["result"]["failed"] == [{"external_id": "pay.md", "error": ANOTHERS}]
+        assert client.delete(f"/api/v1/documents/{before[0].id}").status_code == 404
+        assert facts() == before
+        assert "pay.md" not in [hit["external_id"] for hit in found(client, "What is the salary of the director?")]
+        assert "pay.md" not in [row["external_id"] for row in client.get("/api/v1/documents", params={"collection": "docs"}).json()["data"]]
+        [mine] = [row for row in client.get("/api/v1/documents", params={"collection": "docs"}).json()["data"] if row["external_id"] == "eve.md"]
+        assert mine["version"] == len(tries) and client.delete(f"/api/v1/documents/{mine['document_id']}").status_code == 200
+
+
+def test_t10_rows_of_a_file_take_over_nothing_either(live: Server) -> None:
+    """A row's name is made of its file's: a file of the same name must not reach what somebody else called so."""
+
+    def listed(client: httpx.Client) -> list[dict]:
+        return client.get("/api/v1/documents", params={"collection": "rows"}).json()["data"]
+
+    with live.client("alice") as client, live.client("eve") as other:
+        secret = {"external_id": "rows.jsonl#2", "text": "The vault opens at noon.", "acl": ["user:alice"]}
+        assert finished(client, client.post("/api/v1/documents", json={"collection": "rows", "documents": [secret]}))["result"]["ready"] == 1
+        [before] = listed(client)
+        for count in (3, 1, 3):  # the second time the row is gone from her file, which must not withdraw it
+            content = "".join(json.dumps({"text": f"Line {n} of {count} is Eve's."}) + "\n" for n in range(count)).encode()
+            job = finished(other, other.post("/api/v1/documents", data={"collection": "rows"}, files={"file": ("rows.jsonl", content)}))
+            assert ANOTHERS in [failed["error"] for failed in job["result"]["failed"]], job
+            assert before in listed(client) and before not in listed(other)
+        assert [hit["text"] for hit in found(client, "When does the vault open?", collection="rows", k=1)] == ["The vault opens at noon."]
 
 
 def test_t09_another_workspace_has_nothing_of_ours(live: Server, admin: httpx.Client) -> None:
