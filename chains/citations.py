@@ -12,12 +12,16 @@ from collections.abc import Sequence
 from llmops.text import Span, is_ended, sentences, storable, terms
 from llmops.types import Citation, Passage, Quote
 
-_NUMBERS = r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]"
-# A marker ends its sentence, or stands free inside it; `values[2]` in the middle is the text's own.
-_MARKERS = re.compile(rf"(?:[ \u3000]?{_NUMBERS})+(?=[.!?…。！？｡．]*$)|[ \u3000]{_NUMBERS}(?=[\s,;:、])")
+_ONE = r"[\[【［]\d{1,3}(?:\s?[,;、]\s?\d{1,3})*[\]】］]"
+# Markers end their sentence, alone or in a list: `[1]`, `[1, 2]`, `[1][2]`, `[1], [2]`, `[1] and [2]`.
+_LAST = re.compile(rf"(?P<free>[ \u3000]?){_ONE}(?:(?:[ \u3000]?|\s?(?:,|and|、)\s?){_ONE})*+(?=[.!?…。！？｡．]*$)")
+# Inside a sentence they stand free; `values[2]` is the text's own.
+_INNER = re.compile(rf"(?:(?<=[\n(（])|^|[ \u3000])(?:{_ONE})++(?=[\s,;:、。)）*|.]|$)")
 _NUMBER = re.compile(r"\d+")
-_MARKER_BEGUN = re.compile(r"\[[\d,\s\]\[]*")
+_MARKER_BEGUN = re.compile(r"[,、]?\s*(?:[\[【［][\d,;、\s\[\]【】［］]*)?")
 _FENCE = re.compile(r"^\s*(```|~~~)")
+_ROW = " | "
+"""Stands between the cells of a table's row, which gets no marker of ours: behind its last cell it would end the table."""
 PLAIN = 0.75
 """A sentence without a marker is attributed to a passage that holds at least this share of its terms."""
 FEWEST = 4
@@ -86,19 +90,33 @@ class Citer:
             self._in_code = not self._in_code
         if self._in_code or _FENCE.match(sentence):
             return sentence
-        bare = _MARKERS.sub("", sentence).rstrip()
-        named = [int(number) for markers in _MARKERS.finditer(sentence) for number in _NUMBER.findall(markers.group())]
-        known = [number for number in dict.fromkeys(named) if 1 <= number <= len(self._passages)]
-        if not bare:  # a marker that stands alone says nothing of any sentence
+        last = _LAST.search(sentence)
+        if last and not last["free"] and last.start() and sentence[last.start() - 1].isalnum() and not self._known(last.group()):
+            last = None  # `items[0]` ends the sentence, and is no marker
+        body = sentence[: last.start()] + sentence[last.end() :] if last else sentence
+        bare = _INNER.sub(self._checked, body).strip()
+        if not _INNER.sub("", bare).strip():  # markers that stand alone say nothing of any sentence
             return ""
-        best = self._best(bare)
-        if not known and best is not None and best[1] >= PLAIN:
-            known = [best[0] + 1]
-        if len(terms(bare)) >= FEWEST:
+        named = [number for marker in _INNER.findall(bare) for number in self._known(marker)]
+        closing = self._known(last.group()) if last else []
+        plain = _INNER.sub("", bare)
+        best = None if _ROW in sentence else self._best(plain)
+        if not named and not closing and best is not None and best[1] >= PLAIN:
+            closing = [best[0] + 1]
+        if len(terms(plain)) >= FEWEST and _ROW not in sentence:
             self.support.append(best[1] if best else 0.0)
-        for number in known:
+        for number in dict.fromkeys([*named, *closing]):
             self.citations.append(self._citation(bare, number, place))
-        return bare + ("" if not known else " " + "".join(f"[{number}]" for number in known))
+        return bare + ("" if not closing else " " + "".join(f"[{number}]" for number in dict.fromkeys(closing)))
+
+    def _known(self, markers: str) -> list[int]:
+        """The numbers in some markers that are those of passages."""
+        return [number for number in dict.fromkeys(map(int, _NUMBER.findall(markers))) if 1 <= number <= len(self._passages)]
+
+    def _checked(self, marker: re.Match[str]) -> str:
+        """A marker inside a sentence with the numbers that name a passage; nothing where none does."""
+        known = "".join(f"[{number}]" for number in self._known(marker.group()))
+        return known and marker.group()[: marker.group()[0] in " \u3000"] + known
 
     def _best(self, sentence: str) -> tuple[int, float] | None:
         """The passage that holds the largest share of the sentence's terms."""

@@ -28,6 +28,8 @@ from llmops.types import Answer, ChatRequest, Message, Passage, Usage
 from vectorstore.search import Found
 
 MOST_PASSAGES = 50
+LONGEST_REPLY = 1_000_000
+"""Characters. A model that does not come to an end is cut off there."""
 
 
 @dataclass(slots=True)
@@ -123,6 +125,8 @@ class RagChain:
                 course.usage = chunk.usage or course.usage
                 course.finish_reason = chunk.finish_reason or course.finish_reason
                 said = "".join(map(course.citer.quote, chunk.quotes)) if chunk.quotes else course.citer.feed(chunk.text)
+                if len(course.citer.text) > LONGEST_REPLY:
+                    raise ProviderError(f"the model of route {course.route!r} did not end within {LONGEST_REPLY:,} characters")
                 if said:
                     course.timings.setdefault("first_sentence", (time.perf_counter() - started) * 1000)
                     yield said
@@ -141,7 +145,7 @@ class RagChain:
         system = tuple(message for message in rendered if message["role"] == "system")
         rest = tuple(message for message in rendered if message["role"] != "system")
         messages: tuple[Message, ...] = (*system, *course.ask.messages[:-1], *rest)
-        return ChatRequest(course.route, messages, stream=True, passages=passages, question=course.query, extra=course.ask.parameters)
+        return ChatRequest(course.route, messages, stream=course.ask.stream, passages=passages, question=course.query, extra=course.ask.parameters)
 
     async def _record(self, course: Course, state: str, error: str | None) -> Answer:
         """Commit the answer's row; shielded, so that a client that leaves takes nothing with it."""

@@ -42,4 +42,5 @@ def show(connection: Connection, asker: Asker, answer_id: str) -> Json:
     mine = asker.owner or asker.name == answer["asker"]
     if not (mine if not used else asker.owner or readable_documents(connection, used, asker) == used):
         raise UnknownName("answer", answer_id)
-    return answer
+    # Earlier turns may rest on documents that this answer does not name.
+    return answer if mine else {name: value for name, value in answer.items() if name not in ("messages", "search_query")}

@@ -14,7 +14,11 @@ FEW_TERMS = 4
 """A question of fewer terms than this rarely stands alone."""
 
 _DECLINED = frozenset({NOTHING_FOUND, NOTHING_FOUND_JA, NO_ANSWER, NO_ANSWER_JA})
-_PLEASANTRIES = re.compile(r"(hi|hello|hey|ok|okay|thanks|thank you|bye|こんにちは|ありがとう(ございます)?|了解(です)?)[\s!.！。]*", re.IGNORECASE)
+_PLEASANTRIES = re.compile(
+    r"(hi|hello|hey|ok|okay|thanks|thank you|thanks a lot|thank you very much|great|good|nice|yes|no|bye"
+    r"|こんにちは|ありがとう(ございます)?|了解(です)?)[\s!.！。]*",
+    re.IGNORECASE,
+)
 _LEANS = re.compile(
     r"\b(it|its|that|this|these|those|they|them|their|he|she|him|her|there|then|one|ones|same|former|latter)\b"
     r"|^(and|but|so|or|also|why|how about|what about|what else)\b"
@@ -26,14 +30,15 @@ _LEANS = re.compile(
 def search_query(messages: tuple[Message, ...], question: str) -> str:
     """The text to search with: the question, on a line of its own after the user's former one if it leans on it.
 
-    A former question that found no answer is not leaned on: it is about something that the documents do not hold.
+    One that leans itself is passed over for the one that it leans on. One that found no answer is not leaned on:
+    it is about something that the documents do not hold.
     """
     question, former = " ".join(question.split()), ""
     if not leans(question):
         return question
     for message in messages[:-1]:
         text = text_of(message).strip()
-        if message.get("role") == "user" and text:
+        if message.get("role") == "user" and text and not (former and leans(text)):
             former = " ".join(text.split())[-1000:]
         elif message.get("role") == "assistant" and text in _DECLINED:
             former = ""

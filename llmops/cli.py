@@ -108,6 +108,8 @@ def _explain(failure: Exception) -> tuple[int, str, str]:
         return failure.exit_code, str(failure), failure.hint
     if isinstance(failure, click.ClickException):
         return 2, *_usage(failure)
+    if isinstance(failure, UnicodeEncodeError):
+        return 2, "an argument is not text in UTF-8", "check the encoding of the terminal, or of the file that it came from"
     return 3, f"unexpected {type(failure).__name__}: {failure}", "--debug shows the traceback"
 
 

@@ -71,11 +71,11 @@ class Http:
     @asynccontextmanager
     async def _send(self, method: str, url: str, body: bytes, headers: Mapping[str, str], connect: float) -> AsyncIterator[Reply]:
         timeout = httpx.Timeout(None, connect=connect)
-        request = self._client.build_request(method, url, content=body, headers=dict(headers), timeout=timeout)
         try:
+            request = self._client.build_request(method, url, content=body, headers=dict(headers), timeout=timeout)
             response = await self._client.send(request, stream=True)
-        except (httpx.HTTPError, httpx.InvalidURL) as failure:
-            raise _failed(request.url.host, failure) from failure
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as failure:
+            raise _failed(_shown(url), failure) from failure
         try:
             yield Reply(response.status_code, _lowered(response), _chunks(response))
         finally:
@@ -202,7 +202,7 @@ def _failed(where: str, failure: Exception) -> ConnectionFailed:
         return ConnectionFailed(f"{where}: no connection in time")
     if isinstance(failure, httpx.ConnectError):
         return ConnectionFailed(f"{where}: no connection", hint="is the server up, and its address right?")
-    if isinstance(failure, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+    if isinstance(failure, UnicodeError | httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return ConnectionFailed(f"{where}: the request could not be sent ({type(failure).__name__})", hint="check the address and the key")
     return ConnectionFailed(f"{where}: the connection broke ({type(failure).__name__})")
 

@@ -119,8 +119,8 @@ class ServerLimits(Section):
     """`[server]`: what one request may bring. `hosts`: names under which clients reach it, as behind a proxy."""
 
     hosts: tuple[str, ...] = ()
-    max_body_mb: float = Field(4, gt=0)
-    max_upload_mb: float = Field(64, gt=0)
+    max_body_mb: float = Field(4, gt=0, le=10_000)
+    max_upload_mb: float = Field(64, gt=0, le=10_000)
     max_question_chars: int = Field(32_000, gt=0)
 
 

@@ -41,14 +41,15 @@ _SCRIPTS = (
 SCRIPTS = frozenset(script for _, script in _SCRIPTS)
 """The writing systems that this project tells apart by name."""
 
-_ENDS = re.compile(r"[.!?…]+[\"'”’)]*(?=\s|$|\[\d{1,3}\])|[。！？｡．]+[」』）】”’\"')\]]*|\n+")
+# Possessive, and never begun inside a run of stops: a long run costs its length, not its square.
+_ENDS = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)]*+(?=\s|$|[\[【［]\d{1,3}[\]】］])|[。！？｡．]+[」』）】”’\"')\]]*|\n+")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|No|Fig|Eq|Sec|Vol|vs|etc|cf|al|approx|incl|excl|resp|Inc|Ltd|Co|Corp|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)"
     r"|\b(?:e\.g|i\.e|U\.S|U\.K|a\.m|p\.m|Ph\.D))\.$"
 )
 _OPENS = '["“「『'
 _SHORT_WORD = re.compile(r"(?:^|\W)\w{1,3}\.$")
-_MARKER = re.compile(r"(?:[ \u3000]?\[\d{1,3}(?:\s*,\s*\d{1,3})*\])+")
+_MARKER = re.compile(r"(?:(?:[ \u3000]?|\s?[,、]\s?)[\[【［]\d{1,3}(?:\s?[,;、]\s?\d{1,3})*[\]】］])+")
 _local = threading.local()
 
 
@@ -106,7 +107,7 @@ def sentences(text: str) -> list[Span]:
         end = end_match.end()
         if end <= start or _goes_on(text, start, end_match):
             continue
-        if marker := _MARKER.match(text, end):
+        if "\n" not in end_match.group() and (marker := _MARKER.match(text, end)):
             end = marker.end()
         _append(spans, text, start, end)
         start = end
@@ -134,12 +135,10 @@ def _goes_on(text: str, start: int, ending: re.Match[str]) -> bool:
 
 
 def _append(spans: list[Span], text: str, start: int, end: int) -> None:
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    if start < end:
-        spans.append(Span(start, end))
+    piece = text[start:end]
+    if trimmed := piece.strip():
+        start += len(piece) - len(piece.lstrip())
+        spans.append(Span(start, start + len(trimmed)))
 
 
 def is_ended(sentence: str) -> bool:

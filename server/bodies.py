@@ -37,8 +37,9 @@ def read_json(body: bytes) -> Any:
     Raises `json.JSONDecodeError` for what is not JSON, and `BodyError` for the rest.
     """
     try:
-        value = json.loads(body, parse_constant=_no_constant, parse_float=_finite)
-        text = json.dumps(value, ensure_ascii=False) if b"\\u" in body else ""
+        given = body.decode("utf-8-sig")
+        value = json.loads(given, parse_constant=_no_constant, parse_float=_finite)
+        text = json.dumps(value, ensure_ascii=False) if "\\u" in given else ""
     except json.JSONDecodeError:
         raise
     except RecursionError:

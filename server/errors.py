@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from llmops.errors import LLMOpsError, ProviderRefused
+from llmops.errors import LLMOpsError, ProviderRefused, StoreError
 from llmops.redact import redact
 from llmops.types import Json
 
@@ -47,6 +47,9 @@ def body_of(error: BaseException, request_id: str) -> tuple[int, Json]:
     if isinstance(error, ProviderRefused):  # the provider's own words on what is wrong with the request
         said = {name: str(error.error[name]) for name in ("message", "code", "param") if error.error.get(name)}
         return _shape(error.status, said.get("message", str(error)), said.get("code", error.code), said.get("param"), error.hint, request_id)
+    if isinstance(error, StoreError):  # where the store is, and how it failed, is for the log
+        log.warning("request %s: %s", request_id, error)
+        return _shape(error.status, "the store cannot answer now", error.code, None, "try again; GET /readyz tells when", request_id)
     if isinstance(error, LLMOpsError):
         return _shape(error.status, redact(str(error)), error.code, error.param, redact(error.hint), request_id)
     if isinstance(error, RequestValidationError):
@@ -110,7 +113,8 @@ def _first_fault(faults: Sequence[Any]) -> tuple[str, str, str]:
     kind = fault["type"]
     if kind == "json_invalid":
         return f"the body is not JSON: {fault.get('ctx', {}).get('error', '')}", "body", "send one JSON object, in UTF-8"
-    path = ".".join(str(part) for part in fault["loc"] if part not in ("body", "query", "path")) or "body"
+    where = fault["loc"][1:] if fault["loc"][:1] and fault["loc"][0] in ("body", "query", "path") else fault["loc"]
+    path = ".".join(str(part) for part in where) or "body"
     message = str(fault["msg"]).removeprefix("Value error, ")
     if path == "body" and kind in ("missing", "model_attributes_type"):
         return "the body must be a JSON object, sent with Content-Type: application/json", "body", _SHAPES

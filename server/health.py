@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -47,6 +48,8 @@ class Health:
         self._parts: dict[str, Json] = {name: {"ok": False, "detail": "starting"} for name in self._checks}
         self._failures: dict[str, str] = {}
         self._refreshed = time.monotonic()
+        # Threads of their own: those that searches share may all be busy, and that is no fault of any part.
+        self._threads = ThreadPoolExecutor(max_workers=len(self._checks), thread_name_prefix="health")
 
     def report(self) -> tuple[bool, Json]:
         """Whether all parts are ready, and each by name."""
@@ -68,7 +71,7 @@ class Health:
         """Run every check in a thread of its own; one that still hangs from before is not started again."""
         for name, check in self._checks.items():
             if name not in self._running:
-                self._running[name] = asyncio.ensure_future(asyncio.to_thread(self._outcome, name, check))
+                self._running[name] = asyncio.get_running_loop().run_in_executor(self._threads, self._outcome, name, check)
         await asyncio.wait(self._running.values(), timeout=PATIENCE)
         for name, future in list(self._running.items()):
             if future.done():

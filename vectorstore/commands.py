@@ -39,7 +39,12 @@ def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bo
 
     home, workspace = context.home, context.workspace
 
-    orders = [_order(Path(path), collection, options) for path in paths if "://" not in path]
+    orders = [_order(path, collection, options) for path in paths if "://" not in path]
+    sources = [order["source"] for order in orders]
+    if options["prune"] and len(set(sources)) < len(sources):
+        raise InvalidInput(
+            "--prune with two paths of one source would withdraw each other's documents", hint="ingest them one by one, each with its own --source"
+        )
     encoder = home.encoder.identity
     home.store.write(lambda c: collection_rows.ensure(c, workspace, collection, encoder))
 
@@ -48,7 +53,7 @@ def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bo
         return _result_of(finish(home, workspace, job_id, lambda job: show(job.done, job.total)).to_json())
 
     def queue(order: Json) -> str:
-        return home.store.write(lambda c: jobs.enqueue(c, "ingest", workspace, "owner", order))
+        return home.store.write(lambda c: jobs.enqueue(c, "ingest", workspace, "owner", order, lane=(collection, order["source"])))
 
     results = [carry_out(_queue_address(context, url, collection, options), url) for url in paths if "://" in url]
     total = _together([*results, *(carry_out(queue(order), order["source"]) for order in orders)])
@@ -73,11 +78,13 @@ def _queue_address(context: Context, url: str, collection: str, options: dict[st
     return accept(context.home, context.owner_or(None), collection, [handed], options["source"] or urlsplit(url).hostname or "web")
 
 
-def _order(path: Path, collection: str, options: dict[str, Any]) -> Json:
+def _order(path: str, collection: str, options: dict[str, Any]) -> Json:
     from vectorstore.load import Fields
     from vectorstore.sources import Order, check_root, check_source, source_of
 
-    root = check_root(path)
+    if not path.strip():
+        raise InvalidInput("the path is empty", hint="name a file or a folder; . is this one")
+    root = check_root(Path(path))
     return Order(
         collection=collection,
         source=source_of(root) if options["source"] is None else check_source(options["source"]),
@@ -150,8 +157,8 @@ def parse_filter(text: str | None) -> Any:
         found = json.loads(text)
     except json.JSONDecodeError as broken:
         raise InvalidInput(f"--filter is not JSON: {broken.msg} at character {broken.pos}", hint=hint) from None
-    except RecursionError:
-        raise InvalidInput("--filter nests too deeply", hint=hint) from None
+    except (RecursionError, ValueError):
+        raise InvalidInput("--filter nests too deeply, or holds a number that is too long", hint=hint) from None
     if not isinstance(found, dict):
         raise InvalidInput(f"--filter is no JSON object: {text[:60]}", hint=hint)
     return found

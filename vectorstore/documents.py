@@ -54,7 +54,7 @@ def accept(home: Home, asker: Asker, collection: str, handed: list[Handed], sour
             for d in handed
         ]
         order = Order(collection, source, uploads=uploads, principals=None if asker.owner else sorted(asker.principals))
-        return jobs.enqueue(connection, "ingest", asker.workspace, asker.name, order.to_json())
+        return jobs.enqueue(connection, "ingest", asker.workspace, asker.name, order.to_json(), lane=(collection, source))
 
     return home.store.write(keep)
 

@@ -4,30 +4,64 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, TypeAlias
 
 from llmops.errors import InvalidInput, near_names
 
 Predicate: TypeAlias = Callable[[Mapping[str, Any]], bool]
 _DEEPEST = 20
+MOST_CONDITIONS, MOST_OPTIONS = 200, 10_000
+"""Of one filter: each condition is asked of every document."""
+
+
+def _equal(value: Any, option: Any) -> bool:
+    """Whether two values are the same; `true` is no number."""
+    return isinstance(value, bool) == isinstance(option, bool) and bool(value == option)
+
+
+def _among(value: Any, options: frozenset[Any]) -> bool:
+    return (isinstance(value, bool), value) in options
+
+
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "$eq": operator.eq,
-    "$ne": operator.ne,
+    "$eq": _equal,
+    "$ne": lambda value, option: not _equal(value, option),
     "$gt": operator.gt,
     "$gte": operator.ge,
     "$lt": operator.lt,
     "$lte": operator.le,
-    "$in": lambda value, options: value in options,
-    "$nin": lambda value, options: value not in options,
+    "$in": _among,
+    "$nin": lambda value, options: not _among(value, options),
 }
 _JOIN: dict[str, Callable[..., bool]] = {"$and": all, "$or": any}
 
 
-def compile_filter(spec: Any, depth: int = 0) -> Predicate:
+def compile_filter(spec: Any) -> Predicate:
     """A function that says whether a document's metadata match. `{}` lets all match, an `$or` of nothing none.
 
     Raises `InvalidInput` that names what is wrong.
     """
+    if _conditions(spec) > MOST_CONDITIONS:
+        raise _wrong(f"a filter has more than {MOST_CONDITIONS} conditions", "`$in` takes a list of values as one condition")
+    return _compile(spec, 0)
+
+
+def _conditions(spec: Any) -> int:
+    """How many conditions a filter has, counted no further than is asked for."""
+    waiting, count = [spec], 0
+    while waiting and count <= MOST_CONDITIONS:
+        found = waiting.pop()
+        parts = found.values() if isinstance(found, Mapping) else found if isinstance(found, list) else ()
+        inner = [part for part in islice(parts, MOST_CONDITIONS + 1) if isinstance(part, Mapping | list)]
+        count += len(found) if isinstance(found, Mapping) else 0
+        waiting += inner
+        if isinstance(found, list) and len(inner) > MOST_CONDITIONS:
+            return len(inner)
+    return count
+
+
+def _compile(spec: Any, depth: int) -> Predicate:
     if not isinstance(spec, Mapping) or not all(isinstance(key, str) for key in spec):
         raise _wrong(f"a filter is an object, not {type(spec).__name__}")
     if depth > _DEEPEST:
@@ -41,7 +75,7 @@ def _join(key: str, value: Any, depth: int) -> Predicate:
         raise _wrong(f"unknown operator {key!r} in place of a field", near_names(key, [*_JOIN, *_COMPARE]))
     if not isinstance(value, list):
         raise _wrong(f"{key} takes a list of filters")
-    parts = [compile_filter(part, depth + 1) for part in value]
+    parts = [_compile(part, depth + 1) for part in value]
     return lambda metadata: _JOIN[key](part(metadata) for part in parts)
 
 
@@ -54,12 +88,19 @@ def _field(name: str, value: Any) -> Predicate:
             raise _wrong(f"unknown operator {key!r} on field {name!r}", near_names(key, _COMPARE))
         if key in ("$in", "$nin") and not isinstance(option, list):
             raise _wrong(f"{key} on field {name!r} takes a list")
-    tests = [(_COMPARE[key], option) for key, option in conditions.items()]
+        if isinstance(option, list) and len(option) > MOST_OPTIONS:
+            raise _wrong(f"{key} on field {name!r} lists more than {MOST_OPTIONS:,} values")
+    tests = [(_COMPARE[key], _options(option) if key in ("$in", "$nin") else option) for key, option in conditions.items()]
 
     def matches(metadata: Mapping[str, Any]) -> bool:
         return name in metadata and all(_holds(test, metadata[name], option) for test, option in tests)
 
     return matches
+
+
+def _options(values: list[Any]) -> frozenset[Any]:
+    """Plain values, for no other is in a document's metadata."""
+    return frozenset((isinstance(value, bool), value) for value in values if isinstance(value, str | int | float))
 
 
 def _holds(test: Callable[[Any, Any], bool], value: Any, option: Any) -> bool:

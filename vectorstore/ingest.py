@@ -18,6 +18,7 @@ from llmops.errors import InvalidInput, LLMOpsError
 from llmops.failpoints import failpoint
 from llmops.settings import canonical
 from llmops.store import blobs
+from llmops.text import storable
 from llmops.types import Json
 from vectorstore import chunk
 from vectorstore.index import write_segments
@@ -147,13 +148,13 @@ class _Ingestion:
         if any(map(self._is_anothers, {piece.path, *self.held})):
             self._refuse(piece.path)
             return
+        acl = piece.upload.acl if piece.upload else self.order.acl
         try:
             content = self._read(piece)
         except LLMOpsError as failure:
-            self._fail_whole(piece.path, files.UNFINISHED, str(failure))
+            self._fail_whole(piece.path, files.UNFINISHED, str(failure), acl)
             return
         failpoint("ingest.read")
-        acl = piece.upload.acl if piece.upload else self.order.acl
         fingerprint = self._fingerprint(piece, content, acl)
         if before and before.fingerprint == fingerprint and self._all_settled(before.external_ids):
             self._count_unchanged(before.external_ids)
@@ -161,7 +162,7 @@ class _Ingestion:
         try:
             found = self._parse(piece, content)
         except LLMOpsError as failure:
-            self._fail_whole(piece.path, fingerprint, str(failure))
+            self._fail_whole(piece.path, fingerprint, str(failure), acl)
             return
         self._take_documents(piece, content, found, acl, fingerprint)
 
@@ -179,7 +180,7 @@ class _Ingestion:
             if self._is_anothers(external_id):
                 self._refuse(external_id)
             elif isinstance(parsed, Failed):
-                self._fail(external_id, parsed.error)
+                self._fail(external_id, parsed.error, acl)
             else:
                 self._add(piece, external_id, parsed, content, blob, acl)
         failpoint("ingest.parsed")
@@ -251,22 +252,25 @@ class _Ingestion:
         self._see(external_id)
         self.tally.failed[external_id] = ANOTHERS
 
-    def _fail(self, external_id: str, error: str) -> None:
+    def _fail(self, external_id: str, error: str, acl: list[str] | None) -> None:
         self._see(external_id)
         now = self.states.get(external_id)
         if now and now.searched:
             error = f"{error[:LONGEST_ERROR]}; version {now.version} is still searched"
-        self.tally.failed[external_id] = error
-        self.batch.failed[external_id] = Failure(external_id, error)
+        self.tally.failed[external_id] = error = storable(error)
+        self.batch.failed[external_id] = Failure(external_id, error, acl)
 
-    def _fail_whole(self, path: str, fingerprint: str, error: str) -> None:
+    def _fail_whole(self, path: str, fingerprint: str, error: str, acl: list[str] | None) -> None:
         """Nothing can be said of a file's rows: they stay as they are, and the file is listed under its own name."""
         before = self.known.get(path)
         rows = [external_id for external_id in before.external_ids if external_id != path] if before else []
         self.seen.update(rows)
         if live := sum(self.states[row].searched for row in rows if row in self.states):
             error = f"{error[:LONGEST_ERROR]}; {live} documents of it as they were are still searched"
-        self._fail(path, error)
+        for row in rows:
+            if row in self.states:
+                self._set_rights(self.states[row], acl)
+        self._fail(path, error, acl)
         self._close(path, files.Ingested(fingerprint, [path, *rows]))
 
     def _see(self, external_id: str) -> None:

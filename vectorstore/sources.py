@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import hashlib
 import os
@@ -15,6 +16,10 @@ from llmops.errors import InvalidInput
 from vectorstore.load import LONGEST_ID, LONGEST_ID_BYTES, Fields, is_too_long, loader_for
 
 LONGEST_SOURCE, LONGEST_SOURCE_BYTES = 300, 600
+MOST_BYTES = 256 * 2**20
+"""Of one file; its bytes are kept as a row."""
+DEEPEST = 100
+"""Levels of folders below the one that is ingested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,11 @@ def check_root(root: Path) -> Path:
     """The absolute path of something that can be ingested."""
     if (name := str(root)) != _as_text(name):
         raise InvalidInput(f"a path that is no UTF-8: {_as_text(name)}", hint="rename it, or ingest the folder above it", param="path")
-    if not root.exists():
+    try:
+        there = root.exists()
+    except OSError as failure:
+        raise InvalidInput(f"cannot be read: {str(root)[:200]}: {failure.strerror}", hint="check the path", param="path") from None
+    if not there:
         raise InvalidInput(f"no such file or folder: {root}", hint="check the path", param="path")
     if not (root.is_dir() or root.is_file()):
         raise InvalidInput(f"neither a file nor a folder: {root}", hint="name a file or a folder", param="path")
@@ -110,6 +119,9 @@ def walk(root: Path, include: list[str], exclude: list[str]) -> Iterator[Found]:
     closed: list[OSError] = []
     for folder, folders, names in os.walk(root, onerror=closed.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if len(Path(folder).relative_to(root).parts) >= DEEPEST and folders:
+            closed.append(OSError(errno.ELOOP, f"folders nest deeper than {DEEPEST} levels", folder))
+            folders.clear()
         for name in sorted(names):
             file = Path(folder, name)
             path = file.relative_to(root).as_posix()
@@ -129,7 +141,10 @@ def read_file(file: Path) -> bytes:
         _check_regular(file.stat())  # before it is opened: that alone may move a device
         with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
             _check_regular(os.fstat(opened.fileno()))
-            return opened.read()
+            content = opened.read(MOST_BYTES + 1)
+            if len(content) > MOST_BYTES:
+                raise InvalidInput(f"is larger than {MOST_BYTES // 2**20} MB")
+            return content
     except FileNotFoundError:
         raise InvalidInput("vanished while it was read") from None
     except OSError as failure:

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from llmops.gateway.sse import Malformed
+from llmops.text import storable_json
 from llmops.types import ChatChunk, Json, Usage
 
 
-def parse(text: str | bytes, what: str) -> Json:
-    """A JSON object; `Malformed` that calls it `what` otherwise."""
+def parse(given: str | bytes, what: str) -> Json:
+    """A JSON object that every store and encoder can take; `Malformed` that calls it `what` otherwise."""
     try:
-        value = json.loads(text)
+        text = given.decode() if isinstance(given, bytes) else given
+        value = json.loads(text, parse_constant=_number, parse_float=_number)
     except (ValueError, RecursionError):
-        page = bytes(text[:60], "utf-8", "replace") if isinstance(text, str) else text[:60]
+        page = given[:60] if isinstance(given, bytes) else bytes(given[:60], "utf-8", "replace")
         raise Malformed(f"{what} is {'a web page' if page.lstrip().startswith(b'<') else 'malformed'}, not JSON") from None
     if not isinstance(value, dict):
         raise Malformed(f"{what} is JSON, but not an object")
+    clean: Json = storable_json(value) if "\\u" in text else value
+    return clean
+
+
+def _number(text: str) -> float:
+    """A number that JSON can hold again: NaN and the infinities are none."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no JSON number")
     return value
 
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from llmops.errors import ProviderError, ProviderRefused
 from llmops.redact import GONE, redact
+from llmops.text import storable_json
 
 TRANSIENT = frozenset({408, 409, 429})
 REFUSED = frozenset({400, 422})
@@ -67,6 +68,7 @@ def _error_object(body: bytes) -> dict[str, Any]:
         value = json.loads(body)
     except (ValueError, RecursionError):
         return {}
+    value = storable_json(value)
     error = value.get("error", value) if isinstance(value, dict) else value
     return error if isinstance(error, dict) else {"message": str(error)}
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Select, and_, exists, func, insert, or_, select, text, update
 
 from llmops.errors import Conflict, UnknownName
 from llmops.jobs.tables import jobs
@@ -62,8 +62,10 @@ class Job:
 _COLUMNS = [jobs.c[field.name] for field in fields(Job)]
 
 
-def enqueue(connection: Connection, kind: str, workspace: str, asker: str, payload: Mapping[str, Any]) -> str:
+def enqueue(connection: Connection, kind: str, workspace: str, asker: str, payload: Mapping[str, Any], lane: Sequence[str] = ()) -> str:
     """Queue work and return its job's id; the same work, still queued, is joined instead.
+
+    Jobs of one `lane`, such as a collection and a source, are carried out in their order, whatever makes one of them wait.
 
     Not so a running job: it may have passed by what has changed since, so the same work queues behind it.
     """
@@ -81,6 +83,7 @@ def enqueue(connection: Connection, kind: str, workspace: str, asker: str, paylo
             workspace=workspace,
             asker=asker,
             idempotency=idempotency,
+            lane=hashlib.sha256(canonical([kind, workspace, *lane]).encode()).hexdigest() if lane else "",
             payload=dict(payload),
             state="queued",
             done=0,
@@ -191,7 +194,10 @@ def _change(connection: Connection, job: Job, **values: Any) -> bool:
 def _oldest_free(now: float, up_to: int | None) -> Select[tuple[int]]:
     """Queued and not told to wait, or running with a lease that ran out. A time far ahead is a clock that was set back."""
     past = or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= now, jobs.c.lease_until > now + _LONGEST_WAIT)
-    free = select(jobs.c.row).where(jobs.c.state.in_(("queued", "running")), past)
+    before = jobs.alias()
+    unfinished = before.c.state.in_(("queued", "running")) & (before.c.row < jobs.c.row)
+    held_up = exists().where((jobs.c.lane != "") & (before.c.lane == jobs.c.lane) & unfinished)
+    free = select(jobs.c.row).where(jobs.c.state.in_(("queued", "running")), past, ~held_up)
     if up_to is not None:
         free = free.where(jobs.c.row <= up_to)
     return free.order_by(jobs.c.row).limit(1)

@@ -15,6 +15,7 @@ jobs = Table(
     Column("workspace", String(100), nullable=False),
     Column("asker", String(200), nullable=False),
     Column("idempotency", String(64), nullable=False, comment="hash of kind, workspace and payload"),
+    Column("lane", String(64), nullable=False, comment="jobs of one lane are carried out one after the other, in their order; '' is no lane"),
     Column("payload", Json, nullable=False),
     Column("state", String(16), nullable=False, comment="queued, running, done, failed, cancelled"),
     Column("done", Integer, nullable=False, default=0),

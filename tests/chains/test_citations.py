@@ -116,6 +116,24 @@ def test_t44_streaming_changes_nothing_in_replies_drawn_at_random(parts):
     check_streaming(parts)
 
 
+@pytest.mark.parametrize(
+    ("reply", "text", "markers"),
+    [
+        ("X [1], [2].", "X. [1][2]", [1, 2]),
+        ("According to [1], it stops.", "According to [1], it stops.", [1]),
+        ("[1] Title\n[2] Uploads\n", "[1] Title\n[2] Uploads\n", [1, 2]),
+        ("use items[0].", "use items[0].", []),
+        ("Figure [3] shows 5 apples. (see [9]) Yes.", "Figure shows 5 apples. (see) Yes.", []),
+        ("サーバーは止まります【2】。次です。", "サーバーは止まります。 [2]次です。", [2]),
+        ("It stops on SIGTERM.【1】 Then.", "It stops on SIGTERM. [1] Then.", [1]),
+        ("Press [1] | drains [9]\na | b\n", "Press [1] | drains\na | b\n", [1]),
+    ],
+)
+def test_t44_markers_of_every_make_are_read_or_left(reply, text, markers):
+    citer = cite(reply)
+    assert citer.text == text and [citation.marker for citation in citer.citations] == markers
+
+
 def test_a_reply_without_an_end_costs_no_more_than_another(monkeypatch):
     from chains import citations
 

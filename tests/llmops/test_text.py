@@ -21,3 +21,9 @@ from llmops.text import sentences
 def test_sentences_end_where_a_reader_would_say(parts):
     text = " ".join(parts)
     assert [text[start:end] for start, end in sentences(text)] == parts
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("text", ["." * 200_000 + "x", " " * 200_000 + "x", "…" * 200_000 + "x", ".[1]" * 50_000])
+def test_t31_odd_texts_cost_their_length(text):
+    assert sentences(text)

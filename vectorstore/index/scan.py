@@ -25,7 +25,7 @@ def nearest(segment: Segment, mask: Mask, query: Vectors, k: int) -> tuple[NDArr
     allowed = np.flatnonzero(mask)
     if len(allowed) > max(GATHER, 4 * k):
         allowed = _scan(segment, mask, query, max(RESCORED, 2 * k))
-    cosines = segment.vectors[allowed] @ query
+    cosines = _cosines(segment.vectors[allowed], query)
     best = top(cosines, k)
     return allowed[best], cosines[best]
 
@@ -35,7 +35,19 @@ def _scan(segment: Segment, mask: Mask, query: Vectors, keep: int) -> NDArray[np
     code = codes_of(query[None, :])
     distances = np.asarray(simsimd.cdist(code, np.ascontiguousarray(segment.codes), metric="cosine"), dtype=np.float32).ravel()
     distances[~mask] = np.inf
-    return np.sort(np.argpartition(distances, keep)[:keep])
+    # All that tie with the last one: which of them come in must not depend on how the collection is cut into segments.
+    return np.flatnonzero(distances <= np.partition(distances, keep - 1)[keep - 1])
+
+
+def _cosines(vectors: Vectors, query: Vectors) -> NDArray[np.float32]:
+    """Cosines of unit vectors, each computed alone: BLAS gives a row another last bit by its place in the matrix.
+
+    A snapshot then ranks alike in every process, however its chunks lie in segments.
+    """
+    if not len(vectors):
+        return np.zeros(0, dtype=np.float32)
+    found = simsimd.cdist(np.ascontiguousarray(query[None, :]), np.ascontiguousarray(vectors), metric="dot")
+    return np.asarray(found, dtype=np.float32).ravel()
 
 
 def top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:

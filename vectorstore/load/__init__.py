@@ -6,6 +6,7 @@ raises `InvalidInput` where nothing of the file can be used.
 
 from __future__ import annotations
 
+import logging
 from pathlib import PurePosixPath
 
 from llmops import plugins
@@ -14,6 +15,7 @@ from vectorstore.load.parsed import LONGEST_ID, LONGEST_ID_BYTES, Block, Failed,
 
 __all__ = ["EXTENSIONS", "LONGEST_ID", "LONGEST_ID_BYTES", "Block", "Failed", "Fields", "Parsed", "is_too_long", "loader_for", "parse"]
 
+log = logging.getLogger(__name__)
 EXTENSIONS = {
     ".md": "markdown",
     ".markdown": "markdown",
@@ -50,4 +52,9 @@ def parse(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
         documents: list[Parsed | Failed] = plugins.find("loaders", kind)(content, name, fields)
     except RecursionError as error:
         raise InvalidInput("nested too deeply to be read") from error
+    except (InvalidInput, MemoryError):
+        raise
+    except Exception as error:  # a parser of other people's files: whatever goes wrong in it is wrong with this file
+        log.info("a loader failed", exc_info=True)
+        raise InvalidInput(f"cannot be read: {type(error).__name__}: {error}") from error
     return documents

@@ -74,8 +74,10 @@ def _columns(header: list[str]) -> list[str]:
     """The names of the columns; one without a name, or with that of another, is called by its number."""
     columns: list[str] = []
     for number, cell in enumerate(header, 1):
-        name = cell.strip()
-        columns.append(name if name and name not in columns else f"{name} {number}".strip() if name else f"column {number}")
+        name = cell.strip() or f"column {number}"
+        while name in columns:
+            name = f"{name} {number}"
+        columns.append(name)
     return columns
 
 

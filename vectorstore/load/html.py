@@ -13,7 +13,7 @@ from vectorstore.load.decode import decode
 from vectorstore.load.parsed import NO_TEXT, BlockKind, Failed, Fields, Parsed, TextBuilder
 
 _DECLARED = re.compile(rb"<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*[\"']?([\w.:-]{2,40})", re.IGNORECASE)
-_XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
+_XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 _NEVER_READ = frozenset(
     ("script", "style", "template", "head", "noscript", "iframe", "object", "svg", "canvas", "select", "textarea", "button", "audio", "video")
 )

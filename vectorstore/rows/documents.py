@@ -59,6 +59,7 @@ class Failure:
 
     external_id: str
     error: str
+    acl: list[str] | None = None
 
 
 @dataclass(slots=True)
@@ -116,7 +117,7 @@ def publish(connection: Connection, collection: collections.Collection, source: 
     for document in batch.ready.values():
         _publish_one(connection, collection, source, document, seq)
     for failure in batch.failed.values():
-        _upsert(connection, collection, source, failure.external_id, None, state="failed", error=failure.error[:2000])
+        _upsert(connection, collection, source, failure.external_id, failure.acl, state="failed", error=failure.error[:2000])
     return seq
 
 

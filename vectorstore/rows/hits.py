@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, exists, func, select
+from sqlalchemy import Connection, Select, exists, select, tuple_
 
 from llmops.types import Asker, Passage
 from vectorstore.tables import acl_principals, chunks, documents, versions
@@ -16,38 +16,36 @@ def passages(connection: Connection, rows: Sequence[int], asker: Asker, at: int)
     found: dict[int, Passage] = {}
     for first in range(0, len(rows), 500):
         wanted = select(
-            chunks.c.row,
-            documents.c.id,
-            documents.c.external_id,
-            documents.c.source,
-            versions.c.title,
-            func.substr(versions.c.text, chunks.c.start + 1, chunks.c.end - chunks.c.start).label("text"),
-            chunks.c.start,
-            chunks.c.end,
-            chunks.c.version,
-            chunks.c.ordinal,
-            chunks.c.page,
-            chunks.c.heading,
+            *(chunks.c.row, chunks.c.document_row, chunks.c.start, chunks.c.end, chunks.c.version, chunks.c.ordinal, chunks.c.page),
+            *(chunks.c.heading, documents.c.id, documents.c.external_id, documents.c.source),
         )
-        wanted = wanted.join(documents, documents.c.row == chunks.c.document_row).join(
-            versions, (versions.c.document_row == chunks.c.document_row) & (versions.c.version == chunks.c.version)
-        )
+        wanted = wanted.join(documents, documents.c.row == chunks.c.document_row)
         wanted = wanted.where(chunks.c.row.in_(rows[first : first + 500]), chunks.c.seq_from <= at, chunks.c.seq_to > at)
-        for row in connection.execute(only_readable(wanted, asker)):
-            found[row.row] = Passage(
-                chunk_id=chunk_id(row.id, row.version, row.ordinal),
-                document_id=row.id,
-                external_id=row.external_id,
-                source=row.source,
-                title=row.title,
-                text=row.text,
-                start=row.start,
-                end=row.end,
-                version=row.version,
-                page=row.page,
-                heading=row.heading,
+        hits = connection.execute(only_readable(wanted, asker)).all()
+        texts = _texts(connection, {(hit.document_row, hit.version) for hit in hits})
+        for hit in hits:
+            title, text = texts[hit.document_row, hit.version]
+            found[hit.row] = Passage(
+                chunk_id=chunk_id(hit.id, hit.version, hit.ordinal),
+                document_id=hit.id,
+                external_id=hit.external_id,
+                source=hit.source,
+                title=title,
+                text=text[hit.start : hit.end],
+                start=hit.start,
+                end=hit.end,
+                version=hit.version,
+                page=hit.page,
+                heading=hit.heading,
             )
     return found
+
+
+def _texts(connection: Connection, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, str]]:
+    """Title and text of versions, each fetched once: to cut a long text for every hit in SQL costs its whole length each time."""
+    key = tuple_(versions.c.document_row, versions.c.version)
+    found = connection.execute(select(versions.c.document_row, versions.c.version, versions.c.title, versions.c.text).where(key.in_(sorted(wanted))))
+    return {(row.document_row, row.version): (row.title, row.text) for row in found}
 
 
 def chunk_id(document_id: str, version: int, ordinal: int) -> str:

@@ -120,6 +120,12 @@ def upgrade() -> None:
         sa.Column("workspace", sa.String(length=100), nullable=False),
         sa.Column("asker", sa.String(length=200), nullable=False),
         sa.Column("idempotency", sa.String(length=64), nullable=False, comment="hash of kind, workspace and payload"),
+        sa.Column(
+            "lane",
+            sa.String(length=64),
+            nullable=False,
+            comment="jobs of one lane are carried out one after the other, in their order; '' is no lane",
+        ),
         sa.Column("payload", JSON, nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False, comment="queued, running, done, failed, cancelled"),
         sa.Column("done", sa.Integer(), nullable=False),
