@@ -78,7 +78,7 @@ def test_bad_rows_fail_by_number_and_the_others_go_on() -> None:
         ("#11", "line 11 is not JSON that can be kept: NaN is no JSON number"),
         ("#12", "line 12 is not JSON that can be kept: Exceeds the limit (4300 digits) for integer string conversion: value has 5000 digits"),
         ("#13", "line 13 is not JSON that can be kept: maximum recursion depth exceeded while decoding a JSON array from a unicode string"),
-        ("#14", "the id in the field 'id' is longer than 900 characters"),
+        ("#14", "the id in the field 'id' is longer than 900 characters or 1800 bytes"),
         ("h", "last"),
     ]
 
