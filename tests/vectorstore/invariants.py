@@ -2,40 +2,72 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 from sqlalchemy import func, select
 
 from llmops.home import Home
 from llmops.types import Asker
+from vectorstore.index.view import View
 from vectorstore.rows import collections
-from vectorstore.search import Searcher
+from vectorstore.search import Searcher, _dense
 from vectorstore.tables import FOREVER, chunks, documents, vectors, versions
 
 OWNER = Asker("poc", owner=True)
 
 
 def check_collection(home: Home, name: str, queries: list[str]) -> None:
-    """Rows agree with each other, and a search finds what brute force over the rows finds."""
+    """Rows agree with each other, the index finds every single chunk, and a search finds what brute force over the rows finds."""
     home.store.read(lambda c: _check_rows(c, collections.find(c, "poc", name)))
+    home.store.read(lambda c: _check_index(c, View(home, collections.find(c, "poc", name)), collections.find(c, "poc", name)))
     for query in queries:
         _check_search(home, name, query)
 
 
 def _check_rows(connection, collection) -> None:
     live = (chunks.c.collection_row == collection.row) & (chunks.c.seq_to == FOREVER)
+    open_versions, held = defaultdict(list), defaultdict(list)
+    here = (versions.c.collection_row == collection.row) & (versions.c.seq_to == FOREVER)
+    for row, version in connection.execute(select(versions.c.document_row, versions.c.version).where(here)):
+        open_versions[row].append(version)
+    for row, *place in connection.execute(select(chunks.c.document_row, chunks.c.version, chunks.c.ordinal).where(live).order_by(chunks.c.ordinal)):
+        held[row].append(tuple(place))
     for document in connection.execute(select(documents).where(documents.c.collection_row == collection.row)):
-        mine = (versions.c.document_row == document.row) & (versions.c.seq_to == FOREVER)
-        open_versions = connection.execute(select(versions.c.version).where(mine)).scalars().all()
-        count = connection.execute(select(func.count()).where(live, chunks.c.document_row == document.row)).scalar_one()
-        if document.state == "ready":
-            assert open_versions == [document.version], f"{document.external_id}: live versions {open_versions}"
-            assert count == document.chunks, f"{document.external_id}: {count} chunks, {document.chunks} promised"
-        elif document.state == "withdrawn":
-            assert not open_versions and not count
+        its_versions, its_chunks = open_versions.pop(document.row, []), held.pop(document.row, [])
+        assert len(its_chunks) == document.chunks, f"{document.external_id}: {len(its_chunks)} chunks, {document.chunks} promised"
+        if document.state == "ready" or its_chunks:  # a document that failed may still have its last good version
+            assert its_versions == [document.version], f"{document.external_id}: live versions {its_versions}"
+            assert its_chunks == [(document.version, ordinal) for ordinal in range(document.chunks)], document.external_id
+        if document.state == "withdrawn":
+            assert not its_versions and not its_chunks
+    assert not open_versions and not held, "versions or chunks of no document"
     without_vector = connection.execute(
         select(func.count()).select_from(chunks.outerjoin(vectors, vectors.c.text_hash == chunks.c.text_hash)).where(live, vectors.c.vector.is_(None))
     ).scalar_one()
     assert without_vector == 0
+
+
+def _check_index(connection, view, collection) -> None:
+    """What a reader that begins now sees, in segments and tail: every live chunk once, each the nearest to its own vector."""
+    moment = view.refresh(connection, collection)
+    masks = moment.masks(collection.seq, moment.allowed(None))
+    seen = np.concatenate([np.zeros(0, dtype=np.int64), *(part.segment.rows[mask] for part, mask in zip(moment.parts, masks, strict=True))])
+    found = connection.execute(
+        select(chunks.c.row, chunks.c.text_hash, vectors.c.vector)
+        .join(vectors, (vectors.c.text_hash == chunks.c.text_hash) & (vectors.c.encoder == collection.encoder))
+        .where(chunks.c.collection_row == collection.row, chunks.c.seq_to == FOREVER)
+        .order_by(chunks.c.row)
+    ).all()
+    assert sorted(seen.tolist()) == [row.row for row in found], "the index holds other chunks than the rows"
+    same_text = defaultdict(set)
+    for row in found:
+        same_text[row.text_hash].add(row.row)
+    for row in {row.text_hash: row for row in found}.values():
+        nearest = _dense(moment, masks, np.frombuffer(row.vector, "<f4"), len(same_text[row.text_hash]))
+        best = max(nearest.values())
+        lost = [one for one in same_text[row.text_hash] if nearest.get(one, -1.0) < best - 1e-5]
+        assert not lost, f"chunks {lost} are not found by their own vectors"
 
 
 def _check_search(home: Home, name: str, query: str) -> None:

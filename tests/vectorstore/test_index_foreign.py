@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import update
 
 from tests.vectorstore.filled import fill, new_version, random_vectors
 from tests.vectorstore.invariants import check_collection
+from vectorstore.index.segment import Segment, codes_of
 from vectorstore.index.segments import folder_of, open_segments, write_segments
 from vectorstore.rows import changes, vectors
 from vectorstore.rows.changes import text_number
@@ -69,6 +72,20 @@ def test_the_sum_over_rows_is_that_over_arrays(store_home, collection):
 
     arrays, rows = store_home.store.read(both)
     assert arrays == rows and arrays.content > 0
+
+
+def test_the_check_itself_sees_one_chunk_of_many_whose_vector_is_another_s(home):
+    """A damage that no checksum tells, for the segment was written so: a sample would most likely pass it by."""
+    found = fill(home, "docs", [new_version(f"{n}", f"record {n} of the archive") for n in range(COUNT)])
+    rows = home.store.read(lambda c: list(changes.new_chunks(c, found.row, found.encoder, 0, found.seq)))
+    segment = Segment.of_rows(rows, home.encoder.dimension)
+    check_collection(home, "docs", ["record"])
+    wrong = segment.vectors.copy()
+    wrong[7] = wrong[11]
+    replace(segment, vectors=wrong, codes=codes_of(wrong)).save(folder_of(home, found), found.id, found.encoder)
+    assert opened(home, found) == [COUNT]
+    with pytest.raises(AssertionError, match="not found by their own vectors"):
+        check_collection(home, "docs", [])
 
 
 def test_what_cannot_be_used_is_removed_and_named(store_home, collection, caplog):
