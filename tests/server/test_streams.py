@@ -153,6 +153,8 @@ def check_record(server: Server, body: dict[str, Any], state: str, said: str, er
 def test_t23_a_reply_that_breaks_is_on_record_as_far_as_it_came(
     recording: Server, stream: bool, fault: str, state: str, said: str, error: str
 ) -> None:
+    if state == "partial" and not stream:
+        state, said = "failed", ""  # nothing was sent, so what came of it is no answer, and the next target may give one
     body = body_of(f"rag-{fault}", stream)
     with recording.client("alice") as client:
         reply = client.post("/v1/chat/completions", json=body)
