@@ -15,7 +15,7 @@ from vectorstore.load.parsed import LONGEST_ID, LONGEST_ID_BYTES, Block, Failed,
 
 __all__ = ["EXTENSIONS", "LONGEST_ID", "LONGEST_ID_BYTES", "Block", "Failed", "Fields", "Parsed", "is_too_long", "loader_for", "parse"]
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 EXTENSIONS = {
     ".md": "markdown",
     ".markdown": "markdown",
@@ -55,6 +55,6 @@ def parse(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
     except (InvalidInput, MemoryError):
         raise
     except Exception as error:  # a parser of other people's files: whatever goes wrong in it is wrong with this file
-        log.info("a loader failed", exc_info=True)
+        _log.info("a loader failed", exc_info=True)
         raise InvalidInput(f"cannot be read: {type(error).__name__}: {error}") from error
     return documents
