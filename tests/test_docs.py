@@ -206,8 +206,11 @@ def test_generated_pages_are_fresh(name: str) -> None:
     assert page.read_text(encoding="utf-8") == pages.pages()[page], "run `make docs`"
 
 
-def test_every_proved_fault_is_defined() -> None:
-    assert not pages.proofs().keys() - pages.definitions().keys(), "add them to docs/faults.toml"
+def test_a_fault_is_defined_where_a_test_proves_it_and_only_there() -> None:
+    """No definition without a test: the table would claim what nobody tried. No test without a definition: the table would lack it."""
+    proved, defined = pages.proofs().keys(), pages.definitions().keys()
+    assert not defined - proved, "take them out of docs/faults.toml, or write the tests"
+    assert not proved - defined, "add them to docs/faults.toml"
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:

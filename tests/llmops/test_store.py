@@ -271,7 +271,7 @@ def test_what_a_column_cannot_hold_is_the_callers_fault_and_stands_in_no_log(sto
     assert "private words" not in str(broken.value)
 
 
-def test_a_database_that_is_not_there_is_a_store_error() -> None:
+def test_t52_a_database_that_is_not_there_is_a_store_error() -> None:
     store = Store("postgresql+psycopg://me:secret@127.0.0.1:1/db", busy_seconds=2)
     with pytest.raises(StoreError) as gone:
         store.read(count)
@@ -283,7 +283,7 @@ def test_a_database_that_is_not_there_is_a_store_error() -> None:
 # --- Other processes --------------------------------------------------------------------------------------------------
 
 
-def test_a_store_that_another_process_locks_answers_in_time(store_home: Home, store_settings: Settings) -> None:
+def test_t52_a_store_that_another_process_locks_answers_in_time(store_home: Home, store_settings: Settings) -> None:
     impatient = Store(store_settings.store_url, busy_seconds=0.3)
     locked, hold = threading.Event(), threading.Event()
 

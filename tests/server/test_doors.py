@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
 from starlette.routing import BaseRoute
 
 from llmops.access import keys
@@ -185,6 +186,21 @@ async def test_t05_a_key_that_another_home_revokes_is_refused_at_the_next_reques
     for _ in range(3):
         assert (await client.get("/v1/models", headers=bearer(gone))).status_code == 401
         assert (await client.get("/v1/models", headers=bearer(kept))).status_code == 200
+
+
+async def test_t52_a_store_that_cannot_answer_makes_no_key_wrong(home: Home, client: Client, key: Callable[..., str]) -> None:
+    token = key()
+    assert (await client.get("/v1/models", headers=bearer(token))).status_code == 200
+
+    def locked(*_: Any) -> None:
+        raise OperationalError("select", {}, Exception("database is locked"))
+
+    event.listen(home.store.read_engine, "before_cursor_execute", locked)
+    for method, path in CLOSED:
+        reply = await client.request(method, path, headers=bearer(token), json={})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (503, "store_unavailable"), (path, reply.text)
+    event.remove(home.store.read_engine, "before_cursor_execute", locked)
+    assert (await client.get("/v1/models", headers=bearer(token))).status_code == 200
 
 
 # --- T02: nothing before the key --------------------------------------------------------------------------------------

@@ -275,12 +275,33 @@ def test_t10_rows_of_a_file_take_over_nothing_either(live: Server) -> None:
 
 
 def test_t09_another_workspace_has_nothing_of_ours(live: Server, admin: httpx.Client) -> None:
+    """Whatever it names: collections, and the ids of jobs, documents and answers."""
     job_id = admin.get("/api/v1/jobs").json()["data"][0]["id"]
+    document = next(row for row in admin.get("/api/v1/documents", params={"collection": "docs"}).json()["data"] if row["external_id"] == "serve.md")
+    answer_id = answered(admin, {"model": "rag", "stream": False, "messages": QUESTION})[1]["answer_id"]
+    at = f"/api/v1/documents/{document['document_id']}"
+    nobody = [
+        ("GET", f"/api/v1/jobs/{job_id}", None),
+        ("POST", f"/api/v1/jobs/{job_id}/cancel", None),
+        ("GET", "/api/v1/collections/docs", None),
+        ("GET", "/api/v1/documents?collection=docs", None),
+        ("GET", at, None),
+        ("GET", f"{at}/text", None),
+        ("GET", f"{at}/text?version=1", None),
+        ("DELETE", at, None),
+        ("GET", f"/api/v1/answers/{answer_id}", None),
+        ("POST", "/api/v1/feedback", {"answer_id": answer_id, "rating": "up"}),
+        ("POST", "/api/v1/search", {"collection": "docs", "query": "stop the server"}),
+        ("POST", "/v1/chat/completions", {"model": "rag", "messages": QUESTION}),
+        ("POST", "/v1/chat/completions", {"model": "rag", "messages": QUESTION, "llmops": {"collection": "docs", "at": 1}}),
+    ]
     with live.client("other") as client:
         assert client.get("/api/v1/collections").json()["data"] == [] and client.get("/api/v1/jobs").json()["data"] == []
-        assert client.get(f"/api/v1/jobs/{job_id}").status_code == client.post(f"/api/v1/jobs/{job_id}/cancel").status_code == 404
-        assert client.get("/api/v1/documents", params={"collection": "docs"}).status_code == 404
-        assert client.post("/v1/chat/completions", json={"model": "rag", "messages": QUESTION}).status_code == 404
+        for method, path, body in nobody:
+            reply = client.request(method, path, json=body)
+            assert reply.status_code == 404, (method, path, reply.text)
+            assert not any(word in reply.text for word in ("serve.md", "Ctrl-C", "did you mean")), reply.text
+    assert admin.get(at).json()["state"] == "ready"
 
 
 def test_an_answer_is_on_record_before_its_last_byte(live: Server, admin: httpx.Client) -> None:
