@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from llmops.text import Span, is_ended, sentences, storable, terms
-from llmops.types import Citation, Passage, Quote
+from llmops.types import CELL_JOINT, Citation, Passage, Quote
 
 _ONE = r"[\[【［]\d{1,3}(?:\s?[,;、]\s?\d{1,3})*[\]】］]"
 # Markers end their sentence, alone or in a list: `[1]`, `[1, 2]`, `[1][2]`, `[1], [2]`, `[1] and [2]`.
@@ -20,8 +20,6 @@ _INNER = re.compile(rf"(?:(?<=[\n(（])|^|[ \u3000])(?:{_ONE})++(?=[\s,;:、。)
 _NUMBER = re.compile(r"\d+")
 _MARKER_BEGUN = re.compile(r"[,、]?\s*(?:[\[【［][\d,;、\s\[\]【】［］]*)?")
 _FENCE = re.compile(r"^\s*(```|~~~)")
-_ROW = " | "
-"""Stands between the cells of a table's row, which gets no marker of ours: behind its last cell it would end the table."""
 PLAIN = 0.75
 """A sentence without a marker is attributed to a passage that holds at least this share of its terms."""
 FEWEST = 4
@@ -95,19 +93,20 @@ class Citer:
             last = None  # `items[0]` ends the sentence, and is no marker
         body = sentence[: last.start()] + sentence[last.end() :] if last else sentence
         bare = _INNER.sub(self._checked, body).strip()
-        if not _INNER.sub("", bare).strip():  # markers that stand alone say nothing of any sentence
+        plain = _INNER.sub("", bare)
+        if not plain.strip():  # markers that stand alone say nothing of any sentence
             return ""
         named = [number for marker in _INNER.findall(bare) for number in self._known(marker)]
         closing = self._known(last.group()) if last else []
-        plain = _INNER.sub("", bare)
-        best = None if _ROW in sentence else self._best(plain)
-        if not named and not closing and best is not None and best[1] >= PLAIN:
-            closing = [best[0] + 1]
-        if len(terms(plain)) >= FEWEST and _ROW not in sentence:
-            self.support.append(best[1] if best else 0.0)
+        if CELL_JOINT not in sentence:  # behind a row's last cell a marker of ours would end the table
+            best = self._best(plain)
+            if not named and not closing and best is not None and best[1] >= PLAIN:
+                closing = [best[0] + 1]
+            if len(terms(plain)) >= FEWEST:
+                self.support.append(best[1] if best else 0.0)
         for number in dict.fromkeys([*named, *closing]):
             self.citations.append(self._citation(bare, number, place))
-        return bare + ("" if not closing else " " + "".join(f"[{number}]" for number in dict.fromkeys(closing)))
+        return bare + (" " + "".join(f"[{number}]" for number in closing) if closing else "")
 
     def _known(self, markers: str) -> list[int]:
         """The numbers in some markers that are those of passages."""

@@ -16,6 +16,8 @@ Message: TypeAlias = Mapping[str, Any]
 """One chat message in OpenAI's shape; fields we do not know are kept."""
 HEADING_JOINT = " > "
 """Stands between the headings of a passage's heading path."""
+CELL_JOINT = " | "
+"""Stands between the cells of a table's row, as the loaders write it."""
 TextKind: TypeAlias = Literal["query", "passage"]
 
 

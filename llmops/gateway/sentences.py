@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from llmops import text as texts
 from llmops.output import width
-from llmops.types import HEADING_JOINT, Passage
+from llmops.types import CELL_JOINT, HEADING_JOINT, Passage
 
 if TYPE_CHECKING:
     from llmops.types import Vectors
@@ -51,8 +51,6 @@ _HIRAGANA_WEIGHT, _KATAKANA_WEIGHT = 0.1, 0.4
 _FRAGMENT = 0.8
 """What a line without a full stop counts: a title, a link, a row of a table states less than a sentence."""
 _QUESTION_ENDS = ("?", "？")
-_CELLS = " | "
-"""Stands between the cells of a table's row, as the loaders write it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ def choose(question: str, passages: Sequence[Passage], embed: Embed | None) -> l
     """
     candidates = _distinct(candidate for number, passage in enumerate(passages) for candidate in _candidates(number, passage))
     # A sentence that holds the very question, as an example may, asks it and does not answer it.
-    now = question.rpartition("\n")[2].strip()
+    now = _now(question)
     candidates = [candidate for candidate in candidates if now not in candidate.text]
     full = [candidate for candidate in candidates if len(texts.terms(candidate.text)) >= _LEAST_TERMS]
     ranked = score(question, full or candidates, embed)
@@ -107,9 +105,8 @@ def score(question: str, sentences: Sequence[Sentence], embed: Embed | None) -> 
         return ranked
     ranked = ranked[:EMBEDDED]
     asked, vectors = embed(question, [sentence.text for sentence in ranked])
-    if len(turns := question.splitlines()) > 1:
-        now, _ = embed(turns[-1], [])
-        asked = (1 - NOW) * asked + NOW * now
+    if (now := _now(question)) != question.strip():
+        asked = (1 - NOW) * asked + NOW * embed(now, [])[0]
     scored = [replace(sentence, score=(sentence.score + float(cosine)) / 2) for sentence, cosine in zip(ranked, vectors @ asked, strict=True)]
     return sorted(scored, key=lambda sentence: -sentence.score)
 
@@ -119,7 +116,7 @@ def _shares_of_terms(question: str, sentences: Sequence[Sentence]) -> list[float
     above = [set(texts.terms(sentence.context)) for sentence in sentences]
     asked = set(texts.terms(question))
     frequency = Counter(term for terms in own for term in terms & asked)
-    now = set(texts.terms(question.rpartition("\n")[2]))
+    now = set(texts.terms(_now(question)))
     weight = {
         term: _weight(term) * (1 if term in now else FORMER) * math.log(1 + (len(own) - frequency[term] + 0.5) / (frequency[term] + 0.5))
         for term in asked
@@ -129,6 +126,11 @@ def _shares_of_terms(question: str, sentences: Sequence[Sentence]) -> list[float
         sum(weight[term] * (1.0 if term in terms else _CONTEXT_WEIGHT) for term in asked & (terms | context)) / total
         for terms, context in zip(own, above, strict=True)
     ]
+
+
+def _now(question: str) -> str:
+    """The question itself, without the one that it leans on."""
+    return question.strip().rpartition("\n")[2].strip()
 
 
 def _weight(term: str) -> float:
@@ -148,11 +150,11 @@ def _candidates(number: int, passage: Passage) -> Iterator[Sentence]:
         sentence = passage.text[start : span.end]
         if not any(character.isalnum() for character in sentence):
             continue
-        if _CELLS not in sentence:
+        if CELL_JOINT not in sentence:
             header = ""
         elif not header:
             header = sentence
-            if following is not None and _CELLS in passage.text[following.start : following.end]:
+            if following is not None and CELL_JOINT in passage.text[following.start : following.end]:
                 continue
         heading = passage.text.startswith("#", span.start) or any(title.endswith(sentence) for title in headings)
         if heading or sentence.endswith(_QUESTION_ENDS):

@@ -9,6 +9,7 @@ from typing import Any
 from lxml import etree, html
 
 from llmops.errors import InvalidInput
+from llmops.types import CELL_JOINT
 from vectorstore.load.decode import decode
 from vectorstore.load.parsed import NO_TEXT, BlockKind, Failed, Fields, Parsed, TextBuilder
 
@@ -129,7 +130,7 @@ class _Walk:
         if element.tag == "pre":
             self._add("code", _text_of(element, self._dropped))
         elif element.tag == "table":
-            rows = (" | ".join(_collapsed(_text_of(cell, self._dropped)) for cell in row.iterchildren("td", "th")) for row in element.iter("tr"))
+            rows = (CELL_JOINT.join(_collapsed(_text_of(cell, self._dropped)) for cell in row.iterchildren("td", "th")) for row in element.iter("tr"))
             caption = element.findtext("caption") or ""
             self._add("paragraph", _collapsed(caption))
             self._add("table", "\n".join(row for row in rows if row.strip(" |")))

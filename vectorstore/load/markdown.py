@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from markdown_it.token import Token
 
+from llmops.types import CELL_JOINT
 from vectorstore.load.decode import decode
 from vectorstore.load.lines import joined
 from vectorstore.load.markdown_syntax import parser
@@ -156,7 +157,7 @@ def _row_of(cells: list[str]) -> str:
     """A row of a table. Pandoc's caption `: Caption {.class}` right under a table reads like one."""
     if cells and cells[0].startswith(": ") and not any(cells[1:]):
         return _ATTRIBUTES.sub("", cells[0][2:]).strip()
-    return " | ".join(cells)
+    return CELL_JOINT.join(cells)
 
 
 def _shown_code(token: Token) -> str:
