@@ -113,8 +113,8 @@ def _first_fault(faults: Sequence[Any]) -> tuple[str, str, str]:
     kind = fault["type"]
     if kind == "json_invalid":
         return f"the body is not JSON: {fault.get('ctx', {}).get('error', '')}", "body", "send one JSON object, in UTF-8"
-    where = fault["loc"][1:] if fault["loc"][:1] and fault["loc"][0] in ("body", "query", "path") else fault["loc"]
-    path = ".".join(str(part) for part in where) or "body"
+    where = [str(part) for part in fault["loc"]]
+    path = ".".join(where[1:] if where[:1] in (["body"], ["query"], ["path"]) else where) or "body"
     message = str(fault["msg"]).removeprefix("Value error, ")
     if path == "body" and kind in ("missing", "model_attributes_type"):
         return "the body must be a JSON object, sent with Content-Type: application/json", "body", _SHAPES
