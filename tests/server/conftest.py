@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,15 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from fastapi import FastAPI
 
+from llmops.access import keys
 from llmops.home import Home
 from llmops.settings import Settings
 from llmops.store.store import Store
 from llmops.testing import FaultyProvider
+from server.app import DOORS, make_app
+from server.door import DoorRoute
 
 LLMOPS = str(Path(sys.executable).parent / "llmops")
 FAULTS = ["ok", "cut:4", "error:4", "malformed:4", "stall:4", "silent", "500", "400", "slow:30", "slow:400"]
@@ -200,3 +204,38 @@ def events(lines: Iterator[str]) -> Iterator[Any]:
         if line.startswith("data: "):
             data = line.removeprefix("data: ")
             yield data if data == "[DONE]" else json.loads(data)
+
+
+# --- The application in this process, without a server ------------------------------------------------------------------
+
+Client = httpx.AsyncClient
+
+
+@pytest.fixture
+async def app(home: Home) -> FastAPI:
+    """The application with everything loaded and nothing in the background."""
+    app = make_app(home)
+    await app.state.rooms.load()
+    return app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[Client]:
+    async with Client(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://localhost") as client:
+        yield client
+
+
+@pytest.fixture
+def key(home: Home) -> Callable[..., str]:
+    def make(role: str = "admin", workspace: str = "poc", **options: Any) -> str:
+        return home.store.write(lambda c: keys.create(c, workspace, f"{role}-{time.monotonic_ns()}", role, **options)).key
+
+    return make
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def routes() -> list[DoorRoute]:
+    return [route for door in DOORS for route in door.routes]

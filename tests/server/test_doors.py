@@ -6,11 +6,10 @@ import asyncio
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
@@ -22,40 +21,9 @@ from starlette.routing import BaseRoute
 from llmops.access import keys
 from llmops.access.roles import PERMISSIONS, ROLES
 from llmops.home import Home
-from server.app import DOORS, make_app
+from server.app import make_app
 from server.door import OPEN_PATHS, Door, DoorRoute
-
-Client = httpx.AsyncClient
-
-
-@pytest.fixture
-async def app(home: Home) -> FastAPI:
-    """The application with everything loaded and nothing in the background."""
-    app = make_app(home)
-    await app.state.rooms.load()
-    return app
-
-
-@pytest.fixture
-async def client(app: FastAPI) -> AsyncIterator[Client]:
-    async with Client(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://localhost") as client:
-        yield client
-
-
-@pytest.fixture
-def key(home: Home) -> Callable[..., str]:
-    def make(role: str = "admin", workspace: str = "poc", **options: Any) -> str:
-        return home.store.write(lambda c: keys.create(c, workspace, f"{role}-{time.monotonic_ns()}", role, **options)).key
-
-    return make
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-def routes() -> list[DoorRoute]:
-    return [route for door in DOORS for route in door.routes]
+from tests.server.conftest import Client, bearer, routes
 
 
 def calls() -> list[tuple[str, str]]:

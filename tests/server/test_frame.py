@@ -13,10 +13,7 @@ import pytest
 from llmops.errors import ConfigurationError
 from llmops.home import Home
 from server.app import make_app
-from tests.server.test_doors import Client, app, bearer, client, key, routes
-
-__all__ = ["app", "client", "key"]  # the fixtures of the doors serve here too
-
+from tests.server.conftest import Client, bearer, routes
 
 # --- T15, T21, T22, T31: the frame around every request ---------------------------------------------------------------
 
