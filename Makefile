@@ -6,6 +6,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 BIN := .venv/bin
+WORKERS ?= auto
 READY := .venv/.ready
 
 # What pip builds (this project itself) is built with pinned tools too.
@@ -32,8 +33,8 @@ demo: $(READY) ## two cited answers from this project's own pages, and a server 
 stop: $(READY) ## stop the server that `make demo` left running, and revoke its key
 	@$(BIN)/python -m server.demo --stop
 
-test: $(READY) ## all tests, on SQLite and PostgreSQL
-	@$(BIN)/python -m pytest -q
+test: $(READY) ## all tests, on SQLite and PostgreSQL, in a process for each core; WORKERS=N for another number
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 prove: $(READY) ## the crash and load tests at their full counts; takes long
 	@$(BIN)/python -m pytest -q -m prove

@@ -2,6 +2,8 @@
 
 `home` and `settings` are a fresh home on SQLite. `store_home`, `store_settings` and `store` come once for each store:
 SQLite, and a real PostgreSQL that is started once for a run. `cli` runs the installed `llmops` as a user would.
+
+With `-n` (pytest-xdist) a run is several processes. What is made once for a session is then made once in each of them.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import psutil
 import pytest
 
 from llmops.home import Home
@@ -34,6 +37,8 @@ REPOSITORY = Path(__file__).parent.parent
 _KEPT = {"LLMOPS_CACHE"}
 _SECRETS = ("_API_KEY", "_API_TOKEN", "_ACCESS_TOKEN", "_SECRET_KEY")
 _numbers = count(1)
+_MEMORY_OF_A_WORKER = 2 * 2**30  # bytes: itself, a PostgreSQL and the servers of its tests
+_MOST_WORKERS = 8  # each makes the fixtures of the session anew
 
 
 # The same examples at every run, so that a red suite is a change's own doing; `make prove` draws new ones.
@@ -46,6 +51,13 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("fresh" if config.option.markexpr == "prove" else "fixed")
     if whole_run(config):
         config.pluginmanager.register(Proof())
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` starts: one for each core, as far as there is memory for them and for the servers they start."""
+    from llmops.encoder.onnx_int8 import cores
+
+    return max(1, min(cores(), psutil.virtual_memory().available // _MEMORY_OF_A_WORKER, _MOST_WORKERS))
 
 
 # --- No network -------------------------------------------------------------------------------------------------------
