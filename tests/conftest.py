@@ -12,6 +12,7 @@ import ipaddress
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -48,6 +49,8 @@ hypothesis.settings.register_profile("fresh", deadline=None, print_blob=True)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose how examples are drawn. `make prove` writes down what it proved."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; all that tests start would ignore Ctrl-C too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     hypothesis.settings.load_profile("fresh" if config.option.markexpr == "prove" else "fixed")
     if whole_run(config):
         config.pluginmanager.register(Proof())

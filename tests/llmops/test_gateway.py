@@ -218,13 +218,12 @@ async def test_t25_a_reply_far_over_the_limit_costs_little_memory(provider: Faul
 async def test_t24_a_stall_is_noticed_in_time_and_the_provider_is_left(provider: FaultyProvider, fault: str, says: str, shown: str) -> None:
     got: list[ChatChunk] = []
     started = time.monotonic()
-    async with gateway_to(provider, fault, timeouts=QUICK) as gateway:
+    async with gateway_to(provider, fault, timeouts={"connect": 10, "first_token": 1.5, "stall": 1.5, "attempt": 15, "total": 20}) as gateway:
         with pytest.raises(ProviderError, match=says):
             await ask(gateway, request(), got)
-        ended = time.monotonic()
-        assert 0.4 <= ended - started < 2
+        assert 1.5 <= time.monotonic() - started < 10
         assert text(got) == shown and provider.calls[fault] == 1
-        await wait_until(lambda: provider.open == 0, 1)
+        await wait_until(lambda: provider.open == 0, 5)
 
 
 async def test_t24_an_answer_that_does_not_stream_has_its_own_deadline(provider: FaultyProvider) -> None:
