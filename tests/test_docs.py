@@ -88,11 +88,12 @@ RUNNABLE = [page for page in pages_of_people() if any(block.runs for block in bl
 
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_what_the_page_says_works(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_page_says_works(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     steps = [block for block in blocks(page) if block.runs]
     if any(block.how == "server" for block in steps):
+        shutil.copytree(request.getfixturevalue("ingested"), tmp_path, dirs_exist_ok=True)
         with served(tmp_path) as demo:
             monkeypatch.setenv("URL", demo["url"])
             monkeypatch.setenv("KEY", demo["key"])
@@ -160,10 +161,17 @@ def same(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose home has the project's pages in the collection `docs`."""
+    folder = tmp_path_factory.mktemp("ingested")
+    subprocess.run([LLMOPS, "ingest", str(ROOT / "docs"), "--collection", "docs"], cwd=folder, check=True, capture_output=True, timeout=300)
+    return folder
+
+
 @contextmanager
 def served(folder: Path) -> Iterator[dict[str, str]]:
-    """What `make demo` leaves: the pages ingested, a key, a server that is ready, and `demo.json`."""
-    subprocess.run([LLMOPS, "ingest", str(ROOT / "docs"), "--collection", "docs"], cwd=folder, check=True, capture_output=True, timeout=300)
+    """What `make demo` leaves, where the pages are ingested: a key, a server that is ready, and `demo.json`."""
     made = subprocess.run([LLMOPS, "keys", "create", "demo", "--role", "admin", "--json"], cwd=folder, check=True, capture_output=True, timeout=60)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
