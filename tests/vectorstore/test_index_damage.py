@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 
 import pytest
 
-from tests.vectorstore.invariants import check_collection
+from tests.crash import LLMOPS
+from tests.vectorstore.filled import fill, new_version
+from tests.vectorstore.invariants import OWNER, check_collection
+from vectorstore.index.segments import MOST, folder_of, write_segments
+from vectorstore.search import Searcher
+
+INGEST = ["ingest", "rows.csv", "--collection", "docs", "--id-field", "id", "--text-field", "text"]
+
+
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory):
+    """A folder with a home in it, whose collection is large enough to have a segment on disk."""
+    folder = tmp_path_factory.mktemp("ingested")
+    (folder / "rows.csv").write_text("id,text\n" + "".join(f"r{n},Record {n} of the archive mentions item {n * 7 % 300}\n" for n in range(400)))
+    subprocess.run([LLMOPS, *INGEST], cwd=folder, env={**os.environ, "LLMOPS_HOME": str(folder / ".llmops")}, check=True, capture_output=True)
+    return folder
 
 
 @pytest.fixture
-def indexed(home, cli, tmp_path):
-    """A collection that is large enough to have a segment on disk."""
-    rows = tmp_path / "rows.csv"
-    rows.write_text("id,text\n" + "".join(f"r{n},Record {n} of the archive mentions item {n * 7 % 300}\n" for n in range(400)))
-    assert cli("ingest", rows, "--collection", "docs", "--id-field", "id", "--text-field", "text").rc == 0
-    segments = [path for path in (home.settings.home / "indexes").glob("*/*") if path.is_dir()]
-    assert len(segments) == 1
-    return segments[0]
+def indexed(settings, tmp_path, request):
+    """The one segment of a copy of it, which is this test's home."""
+    shutil.copytree(request.getfixturevalue("ingested"), tmp_path, dirs_exist_ok=True)
+    [segment] = [path for path in (settings.home / "indexes").glob("*/*") if path.is_dir()]
+    return segment
 
 
 def damage_truncated(segment):
@@ -52,22 +66,25 @@ def damage_gone(segment):
 
 
 @pytest.mark.parametrize("damage", [v for n, v in list(globals().items()) if n.startswith("damage_")], ids=lambda f: f.__name__)
-def test_t35_damage_is_noticed_and_mended(home, cli, indexed, damage):
+def test_t35_damage_is_noticed_and_mended(indexed, home, cli, damage):
     whole = cli("search", "record 123", "--collection", "docs", "--json")
     damage(indexed)
     after = cli("search", "record 123", "--collection", "docs", "--json")
     assert after.rc == 0 and after.json == whole.json and len(after.json["hits"]) == 10
     check_collection(home, "docs", ["item 77 in the archive"])
-    assert cli("ingest", indexed.parents[3] / "rows.csv", "--collection", "docs", "--id-field", "id", "--text-field", "text").rc == 0
+    assert cli(*INGEST).rc == 0
     kept = [path.name for path in indexed.parent.iterdir()]
     assert len(kept) == 1 and (indexed.parent / kept[0] / "manifest.json").is_file()
 
 
-def test_segments_merge_and_keep_every_answer(home, cli, indexed, tmp_path):
-    for number in range(8):
-        more = tmp_path / f"more{number}.csv"
-        more.write_text("id,text\n" + "".join(f"m{number}-{n},Addendum {n} in volume {number}\n" for n in range(260)))
-        assert cli("ingest", more, "--collection", "docs", "--id-field", "id", "--text-field", "text").rc == 0
-    assert len(list(indexed.parent.iterdir())) <= 6
-    assert cli("search", "Addendum 17 volume 3", "--collection", "docs", "-k", 1, "--json").json["hits"][0]["external_id"] == "m3-17"
-    check_collection(home, "docs", ["record 5 of the archive", "addendum in volume 7"])
+def test_segments_merge_and_keep_every_answer(home, monkeypatch):
+    monkeypatch.setattr("vectorstore.index.segments.SMALLEST", 40)
+    for number in range(MOST + 3):
+        new = [new_version(f"m{number}-{n}", f"Addendum {n} in volume {100 + number}") for n in range(40)]
+        collection = fill(home, "docs", new)
+        write_segments(home, collection)
+        segments = list(folder_of(home, collection).iterdir())
+        assert len(segments) == number % MOST + 1, "one more each time, until all are merged into one"
+    found = Searcher(home).search("Addendum 17 volume 103", collection="docs", asker=OWNER, k=1000)
+    assert max(found.hits, key=lambda hit: hit.legs.get("lexical", 0)).passage.external_id == "m3-17"
+    check_collection(home, "docs", ["addendum 5 of the archive", "addendum in volume 107"])
