@@ -11,6 +11,7 @@ import pytest
 
 from llmops.home import Home
 from tests.vectorstore.invariants import check_collection
+from vectorstore.rows import collections
 
 PAGES = {
     "cats.md": "# Cats\n\nA cat sleeps most of the day. Cats purr when they are content.\n",
@@ -177,7 +178,7 @@ def test_two_ingestions_of_one_folder_at_once(home: Home, cli, folder):
     ],
 )
 def test_bad_input_is_one_clear_line(home: Home, cli, folder, arguments, says):
-    assert cli("collections", "create", "docs").rc == 0
+    home.store.write(lambda c: collections.ensure(c, "poc", "docs", home.encoder.identity))
     ran = cli(*arguments)
     assert ran.rc == 2
     assert says in ran.stderr and "Traceback" not in ran.stderr
