@@ -112,10 +112,11 @@ def start_server(folder: Path, *options: str, wait: bool = True) -> Server:
     return server
 
 
-def make_key(folder: Path, name: str, role: str, *options: str) -> str:
-    command = [LLMOPS, "keys", "create", name, "--role", role, "--json", *options]
-    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=True)
-    return str(json.loads(done.stdout)["key"])
+def make_key(folder: Path, name: str, role: str, workspace: str = "poc", **options: Any) -> str:
+    """A key of the home in `folder`, whose store is made where there is none yet."""
+    file = folder / "llmops.toml"
+    with Home(Settings.load(file if file.exists() else None, environ={"LLMOPS_HOME": str(folder / ".llmops")})) as home:
+        return home.store.write(lambda c: keys.create(c, workspace, name, role, **options)).key
 
 
 @contextmanager
@@ -176,9 +177,9 @@ def live(tmp_path_factory: pytest.TempPathFactory, provider: FaultyProvider, cit
 def serving_docs(folder: Path, toml: str, store_url: str = "") -> Iterator[Server]:
     (folder / "llmops.toml").write_text(toml + (f'\n[store]\nurl = "{store_url}"\n' if store_url else ""))
     keys = {role: make_key(folder, role, role) for role in ("admin", "application")}
-    keys["other"] = make_key(folder, "other", "admin", "--workspace", "dev")
-    keys["alice"] = make_key(folder, "alice", "data-scientist", "--user", "alice", "--groups", "hr")
-    keys["eve"] = make_key(folder, "eve", "data-engineer", "--user", "eve")
+    keys["other"] = make_key(folder, "other", "admin", workspace="dev")
+    keys["alice"] = make_key(folder, "alice", "data-scientist", user="alice", groups=["hr"])
+    keys["eve"] = make_key(folder, "eve", "data-engineer", user="eve")
     server = start_server(folder)
     server.keys, server.store_url = keys, store_url
     with server.client() as client:
@@ -195,7 +196,7 @@ def finished(client: httpx.Client, accepted: httpx.Response) -> dict[str, Any]:
     """The job that was accepted, once it is over."""
     assert accepted.status_code == 202, accepted.text
     job_id = accepted.json()["id"]
-    return wait_until(lambda: (job := client.get(f"/api/v1/jobs/{job_id}").json())["state"] in ("done", "failed", "cancelled") and job, 30)
+    return wait_until(lambda: (job := client.get(f"/api/v1/jobs/{job_id}").json())["state"] in ("done", "failed", "cancelled") and job, 90)
 
 
 def events(lines: Iterator[str]) -> Iterator[Any]:

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -21,17 +22,31 @@ from tests.server.conftest import LLMOPS, Server, configuration, environment, ev
 QUESTION = [{"role": "user", "content": "How do I stop the server?"}]
 
 
-@pytest.fixture
-def started(tmp_path: Path, provider: FaultyProvider) -> Iterator[Server]:
-    """A server of this test's own, with two HTTP processes."""
-    (tmp_path / "llmops.toml").write_text(configuration(provider))
-    key = make_key(tmp_path, "admin", "admin")
-    server = start_server(tmp_path, "--port", "0", "--workers", "2")
+@contextmanager
+def serving(folder: Path, provider: FaultyProvider) -> Iterator[Server]:
+    """A server with two HTTP processes."""
+    (folder / "llmops.toml").write_text(configuration(provider))
+    key = make_key(folder, "admin", "admin")
+    server = start_server(folder, "--port", "0", "--workers", "2")
     server.keys["admin"] = key
     yield server
     if server.process.poll() is None:
         server.process.kill()
         server.process.wait()
+
+
+@pytest.fixture
+def started(tmp_path: Path, provider: FaultyProvider) -> Iterator[Server]:
+    """A server of this test's own."""
+    with serving(tmp_path, provider) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, provider: FaultyProvider) -> Iterator[Server]:
+    """A server for the tests that leave it whole: with as many processes as it had."""
+    with serving(tmp_path_factory.mktemp("shared"), provider) as server:
+        yield server
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -42,10 +57,10 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
 
 
-def test_a_second_server_on_the_home_is_one_clear_error(started: Server) -> None:
-    second = run(started.folder, "serve", "--port", "0")
+def test_a_second_server_on_the_home_is_one_clear_error(shared: Server) -> None:
+    second = run(shared.folder, "serve", "--port", "0")
     assert second.returncode == 2 and second.stdout == ""
-    assert f"pid {started.process.pid}" in second.stderr and started.url in second.stderr and "Traceback" not in second.stderr
+    assert f"pid {shared.process.pid}" in second.stderr and shared.url in second.stderr and "Traceback" not in second.stderr
 
 
 def test_a_port_in_use_is_one_clear_error(tmp_path: Path) -> None:
@@ -95,7 +110,7 @@ def test_it_names_the_command_for_the_first_key(tmp_path: Path) -> None:
         assert "llmops keys create" in (tmp_path / "stderr").read_text()
         began = time.monotonic()
         assert server.stop(signal.SIGINT) == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10
     finally:
         server.process.kill()
 
@@ -131,8 +146,8 @@ def test_t57_sigterm_lets_open_streams_end_and_loses_nothing(started: Server) ->
         thread.start()
     wait_until(lambda: len(streamed) > 3 and len(acknowledged) > 20)
     began = time.monotonic()
-    assert started.stop(signal.SIGTERM) == 0
-    assert time.monotonic() - began < 15
+    assert started.stop(signal.SIGTERM, 30) == 0
+    assert time.monotonic() - began < 25  # it drains for at most 15, and on a busy machine its processes take a while to end
     for thread in threads:
         thread.join(20)
     assert streamed[-1] == "[DONE]" and refused.is_set() and gone(processes)
@@ -144,8 +159,8 @@ def test_t57_sigterm_lets_open_streams_end_and_loses_nothing(started: Server) ->
             wait_until(lambda: client.get(f"/api/v1/jobs/{acknowledged[-1]}").json()["state"] == "done", 60)
     finally:
         began = time.monotonic()
-        assert again.stop() == 0
-        assert time.monotonic() - began < 15
+        assert again.stop(timeout=30) == 0
+        assert time.monotonic() - began < 25
 
 
 def test_t57_a_stream_that_does_not_end_is_cut_with_an_error(started: Server) -> None:
@@ -168,38 +183,38 @@ def test_t57_a_stream_that_does_not_end_is_cut_with_an_error(started: Server) ->
     assert isinstance(got[-1], dict) and got[-1]["error"]["code"] == "unavailable" and "[DONE]" not in got
 
 
-def test_t59_a_killed_child_is_replaced_and_readiness_says_so(started: Server) -> None:
-    [worker] = started.children("worker")
+def test_t59_a_killed_child_is_replaced_and_readiness_says_so(shared: Server) -> None:
+    [worker] = shared.children("worker")
     worker.send_signal(signal.SIGSTOP)
-    report = wait_until(started.ready, 10)
+    report = wait_until(shared.ready, 10)
     assert not report["parts"]["worker"]["ok"] and report["parts"]["store"]["ok"]
-    assert httpx.get(f"{started.url}/healthz", trust_env=False).status_code == 200
+    assert httpx.get(f"{shared.url}/healthz", trust_env=False).status_code == 200
     worker.kill()
-    wait_until(lambda: started.ready() is None and started.children("worker") not in ([], [worker]), 20)
-    with started.client() as client:
+    wait_until(lambda: shared.ready() is None and shared.children("worker") not in ([], [worker]), 20)
+    with shared.client() as client:
         accepted = client.post(
             "/api/v1/documents", json={"collection": "docs", "documents": [{"external_id": "a", "text": "The bridge is 300 metres long."}]}
         )
         assert finished(client, accepted)["state"] == "done"
-    first, second = started.children("http")
+    first, second = shared.children("http")
     for process in (first, second):
         process.kill()
-    with started.client() as client:
-        wait_until(lambda: len(started.children("http")) == 2 and {first, second}.isdisjoint(started.children("http")), 10)
+    with shared.client() as client:
+        wait_until(lambda: len(shared.children("http")) == 2 and {first, second}.isdisjoint(shared.children("http")), 10)
         wait_until(lambda: client.get("/v1/models").status_code == 200, 20)
-    assert "starting it again" in (started.folder / "stderr").read_text()
+    assert "starting it again" in (shared.folder / "stderr").read_text()
 
 
-def test_t59_an_ingestion_survives_the_death_of_its_worker(started: Server) -> None:
-    with started.client() as client:
+def test_t59_an_ingestion_survives_the_death_of_its_worker(shared: Server) -> None:
+    with shared.client() as client:
         documents = [{"external_id": f"d{n}", "text": f"The bridge number {n} is {n} metres long. " * 40} for n in range(60)]
-        accepted = client.post("/api/v1/documents", json={"collection": "docs", "documents": documents})
+        accepted = client.post("/api/v1/documents", json={"collection": "bridges", "documents": documents})
         wait_until(lambda: client.get(f"/api/v1/jobs/{accepted.json()['id']}").json()["state"] == "running")
-        [worker] = started.children("worker")
+        [worker] = shared.children("worker")
         worker.kill()
         job = finished(client, accepted)
         assert job["state"] == "done" and job["result"]["failed"] == []
-        assert client.get("/api/v1/collections/docs").json()["documents"]["ready"] == 60
+        assert client.get("/api/v1/collections/bridges").json()["documents"]["ready"] == 60
 
 
 def test_a_killed_supervisor_leaves_no_child(started: Server) -> None:
@@ -214,13 +229,17 @@ def test_a_killed_supervisor_leaves_no_child(started: Server) -> None:
     assert again.stop() == 0
 
 
-def test_metrics_count_over_all_processes(started: Server) -> None:
+def test_metrics_count_over_all_processes(shared: Server) -> None:
+    def counted() -> float:
+        with shared.client() as client:
+            lines = client.get("/metrics").text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("llmops_http_requests_total") and 'route="/v1/models"' in line)
+
+    before = counted()
     for _ in range(20):  # a new connection each, so that both processes get some
-        with started.client() as client:
+        with shared.client() as client:
             client.get("/v1/models")
-    with started.client() as client:
-        [line] = [line for line in client.get("/metrics").text.splitlines() if line.startswith("llmops_http_requests_total") and "/v1/models" in line]
-    assert float(line.split()[-1]) == 20
+    assert counted() == before + 20
 
 
 def test_the_whole_way_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
