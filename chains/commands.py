@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--at", type=int, metavar="SEQ", help="As of this sequence number of the collection.")
 @click.option("--filter", "filter_", metavar="JSON", help="On metadata of the documents.")
 @as_option
-@common
+@common("chat:use")
 async def ask(
     context: Context,
     question: str,
@@ -39,7 +40,7 @@ async def ask(
     from llmops.types import Answer
     from vectorstore.commands import parse_filter
 
-    asker = context.owner_or(as_)
+    asker = context.asker(as_)
     message = {"role": "user", "content": question}
     call = Ask((message,), asker, collection=collection, at=at, k=k, filter=parse_filter(filter_), route=route, stream=True)
     async with open_rooms(context.home) as rooms, aclosing(Chains(rooms).ask(chain, call)) as pieces:
@@ -66,13 +67,31 @@ def feedback() -> None:
 
 
 @feedback.command("list")
-@common
-def list_feedback(context: Context) -> None:
+@as_option
+@common("feedback:read")
+def list_feedback(context: Context, as_: str | None) -> None:
     """List the workspace's feedback, newest first."""
-    from chains import rows
+    from chains.feedback import all_of
 
-    workspace = context.workspace
-    found = context.home.store.read(lambda c: rows.list_feedback(c, workspace))
-    for row in found:
-        del row["row"]
+    asker = context.asker(as_)
+    found = context.home.store.read(lambda c: list(all_of(c, asker)))
     context.emit_list(found, ("id", "answer_id", "rater", "rating", "better", "comment"))
+
+
+@feedback.command()
+@click.option("--format", "format_", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="A new file.  [default: stdout]")
+@as_option
+@common("feedback:read")
+def export(context: Context, format_: str, output: Path | None, as_: str | None) -> None:
+    """Write the workspace's feedback with the questions and replies, newest first. The audit log notes it."""
+    from chains.feedback import all_of
+    from llmops.access import audit
+    from llmops.export import FORMATS, lines, write
+
+    asker, store = context.asker(as_), context.home.store
+    columns = ("id", "answer_id", "rater", "rating", "better", "comment", "question", "reply", "prompt", "model", "route", "chain", "created_at")
+    wanted = next(known for known in FORMATS if known == format_)
+    count = store.read(lambda c: write(output, lines(all_of(c, asker), wanted, columns))) - (wanted == "csv")
+    store.write(lambda c: audit.record(c, asker, "feedback.export", asker.workspace, {"format": wanted, "rows": count}))
+    context.message(f"{count} exported")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from chains import rows
 from chains.rows import NewAnswer
@@ -35,12 +37,23 @@ def show(connection: Connection, asker: Asker, answer_id: str) -> Json:
     Raises `UnknownName` for an answer that is not there, and for one that may not be seen: which of them is not told.
     """
     answer = rows.answer(connection, asker.workspace, answer_id)
-    if answer is None:
-        raise UnknownName("answer", answer_id)
-    used = {place["document_id"] for place in answer["passages"]}
-    # An abstention rests on no document; it still says what somebody asked.
-    mine = asker.owner or asker.name == answer["asker"]
-    if not (mine if not used else asker.owner or readable_documents(connection, used, asker) == used):
+    if answer is None or not visible(connection, asker, [answer]):
         raise UnknownName("answer", answer_id)
     # Earlier turns may rest on documents that this answer does not name.
-    return answer if mine else {name: value for name, value in answer.items() if name not in ("messages", "search_query")}
+    return answer if _is_mine(asker, answer) else {name: value for name, value in answer.items() if name not in ("messages", "search_query")}
+
+
+def visible(connection: Connection, asker: Asker, answers: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Which of these answers the asker may see: by their ids. Rights are those of today, whenever the answers were given."""
+    if asker.owner:
+        return {answer["answer_id"] for answer in answers}
+    used = {answer["answer_id"]: {place["document_id"] for place in answer["passages"]} for answer in answers}
+    readable = readable_documents(connection, set().union(*used.values()), asker)
+    # An abstention rests on no document; it still says what somebody asked.
+    return {
+        answer["answer_id"] for answer in answers if (used[answer["answer_id"]] or _is_mine(asker, answer)) and used[answer["answer_id"]] <= readable
+    }
+
+
+def _is_mine(asker: Asker, answer: Mapping[str, Any]) -> bool:
+    return asker.owner or asker.name == answer["asker"]

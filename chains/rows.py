@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, cast
 
 import numpy as np
-from sqlalchemy import Connection, String, insert, select
+from sqlalchemy import Connection, String, delete, func, insert, select, update
 
 from chains.tables import answers, feedback
 from llmops.store.upsert import upsert
@@ -78,12 +78,14 @@ def insert_answer(connection: Connection, answer: NewAnswer, passages: list[Json
 
 def answer(connection: Connection, workspace: str, answer_id: str) -> Json | None:
     """An answer's row as JSON; None where the workspace has none of that id."""
-    found = connection.execute(select(answers).where(answers.c.id == answer_id, answers.c.workspace == workspace)).mappings().first()
-    if found is None:
-        return None
-    shown: Json = {name: value for name, value in found.items() if name not in _HIDDEN}
-    shown["answer_id"] = shown.pop("id")
-    return shown
+    return next(iter(answers_of(connection, workspace, [answer_id])), None)
+
+
+def answers_of(connection: Connection, workspace: str, ids: Sequence[str]) -> list[Json]:
+    """The rows of these answers as JSON, as far as the workspace has them."""
+    found = connection.execute(select(answers).where(answers.c.id.in_(ids), answers.c.workspace == workspace)).mappings()
+    shown = [{name: value for name, value in row.items() if name not in _HIDDEN} for row in found]
+    return [{"answer_id": row.pop("id"), **row} for row in shown]
 
 
 def answers_by_id(connection: Connection, ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -99,7 +101,29 @@ def keep_feedback(connection: Connection, workspace: str, rater: str, answer_id:
     return str(connection.execute(kept).scalar_one())
 
 
-def list_feedback(connection: Connection, workspace: str) -> list[dict[str, Any]]:
-    """Feedback of a workspace, newest first."""
-    wanted = select(feedback).where(feedback.c.workspace == workspace).order_by(feedback.c.row.desc())
+def feedback_since(connection: Connection, rater: str, at: float) -> int:
+    """Of how many answers a rater has spoken since a time."""
+    return connection.execute(select(func.count()).where(feedback.c.rater == rater, feedback.c.created_at > at)).scalar_one()
+
+
+def list_feedback(connection: Connection, workspace: str, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Feedback of a workspace, newest first; `before` is the row that the page before ended with."""
+    wanted = select(feedback).where(feedback.c.workspace == workspace).order_by(feedback.c.row.desc()).limit(limit)
+    if before is not None:
+        wanted = wanted.where(feedback.c.row < before)
     return [dict(found) for found in connection.execute(wanted).mappings()]
+
+
+def delete_answers(connection: Connection, workspace: str, before: float, limit: int) -> int:
+    """Delete the oldest answers from before a time, and the feedback on them; returns how many answers there were."""
+    old = select(answers.c.id).where(answers.c.workspace == workspace, answers.c.created_at < before).order_by(answers.c.row).limit(limit)
+    ids = list(connection.execute(old).scalars())
+    connection.execute(delete(feedback).where(feedback.c.answer_id.in_(ids)))
+    return connection.execute(delete(answers).where(answers.c.id.in_(ids))).rowcount
+
+
+def forget_usage(connection: Connection, workspace: str, before: float) -> int:
+    """Take what they cost out of the answers from before a time; returns how many still had it."""
+    costly = (answers.c.tokens_in > 0) | (answers.c.tokens_out > 0) | (answers.c.cost > 0)
+    old = (answers.c.workspace == workspace) & (answers.c.created_at < before) & costly
+    return connection.execute(update(answers).where(old).values(tokens_in=0, tokens_out=0, cost=0.0, timings={})).rowcount

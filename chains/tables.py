@@ -60,3 +60,4 @@ feedback = Table(
     Column("created_at", Double, nullable=False),
     UniqueConstraint("answer_id", "rater"),
 )
+Index("ix_feedback_rater_created_at", feedback.c.rater, feedback.c.created_at)

@@ -6,12 +6,12 @@ at its top, and named in pyproject.toml under `llmops.commands`:
     @click.command()
     @click.argument("query")
     @as_option                                   # adds --as
-    @common                                      # adds --json, --config, --workspace, --debug; passes the Context first
+    @common("search:use")                        # what the caller's role must have; adds --json, --config, --workspace, --debug
     def search(context: Context, query: str, as_: str | None) -> None:      # may be `async def`
         '''Find passages.'''
         from vectorstore.search import Searcher                             # what is heavy is imported here
 
-        found = Searcher(context.home).search(query, asker=context.owner_or(as_))
+        found = Searcher(context.home).search(query, asker=context.asker(as_))
         context.emit_list([hit.to_json() for hit in found.hits], columns=["score", "title", "text"])
 
 A group is `@group def keys() -> None: ...`, its commands `@keys.command("create")`. `context.emit(data, text)` prints a

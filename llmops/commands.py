@@ -1,15 +1,16 @@
-"""`init`, `config show` and `completion`."""
+"""`init`, `config show`, `retention` and `completion`."""
 
 from __future__ import annotations
 
 import click
 
 from llmops.context import Context, common, group
+from llmops.errors import Unavailable
 
 
 @click.command()
 @click.argument("directory", metavar="[DIR]", default=".")
-@common
+@common("")
 def init(context: Context, directory: str) -> None:
     """Write a commented llmops.toml into DIR.
 
@@ -27,7 +28,7 @@ def config() -> None:
 
 
 @config.command()
-@common
+@common("")
 def show(context: Context) -> None:
     """Print the effective settings: the file, the environment's overrides and the defaults."""
     from llmops.redact import redact_value
@@ -40,7 +41,7 @@ def show(context: Context) -> None:
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@common
+@common("")
 def completion(context: Context, shell: str) -> None:
     """Print the script that completes commands and options in SHELL.
 
@@ -54,3 +55,30 @@ def completion(context: Context, shell: str) -> None:
     assert kind is not None
     script = kind(click.get_current_context().find_root().command, {}, "llmops", COMPLETE).source()
     context.emit({"shell": shell, "script": script}, text=script)
+
+
+@group
+def retention() -> None:
+    """How long things are kept. `llmops serve` carries it out once a day."""
+
+
+@retention.command("show")
+@common("")
+def show_retention(context: Context) -> None:
+    """Show how long answers, usage, traces and originals are kept."""
+    kept = context.settings.retention.model_dump()
+    context.emit(kept, "\n".join(f"{name}: {span or 'kept'}" for name, span in kept.items()))
+
+
+@retention.command("run")
+@common("retention:run")
+def run_retention(context: Context) -> None:
+    """Remove now what [retention] says is over, in this workspace."""
+    from llmops.jobs.worker import finish
+    from llmops.retention import queue
+
+    home, asker = context.home, context.asker()
+    job = finish(home, asker.workspace, queue(home, asker))
+    if job.state != "done":
+        raise Unavailable(f"the job {job.id} is {job.state}: {job.error}", hint=f"llmops jobs show {job.id}")
+    context.emit(job.result, "\n".join(f"{name}: {count} removed" for name, count in (job.result or {}).items()) or "[retention] sets nothing")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -31,7 +32,7 @@ class Context:
 
     def __init__(self) -> None:
         self.config: str | None = None
-        self.workspace_name = DEFAULT_WORKSPACE
+        self.workspace_name: str | None = None
         self.json = False
         self.debug = False
 
@@ -49,17 +50,37 @@ class Context:
 
     @property
     def workspace(self) -> str:
-        """The chosen workspace; `UnknownName` where this home has none of that name."""
-        return self.settings.workspace(self.workspace_name)
+        """The workspace that the command works in: the key's own, or the chosen one."""
+        return self.asker().workspace
 
-    def owner_or(self, as_: str | None) -> Asker:
-        """The owner of the home; with `--as user:alice,group:x` exactly these principals."""
+    def asker(self, as_: str | None = None) -> Asker:
+        """Who calls: the owner of the home, or whose key `LLMOPS_KEY` holds; with `--as user:alice,group:x` exactly these principals.
+
+        Raises `UnknownName` where this home has no such workspace, `NotPermitted` for a key that may not speak for them.
+        """
         if as_ is None:
-            return Asker(self.workspace, owner=True)
-        from llmops.access.principals import parse_principals
+            return self._asker
+        from llmops.access import acting
 
-        principals = parse_principals(as_)
-        return Asker(self.workspace, principals, name=f"owner as {','.join(sorted(principals))}")
+        if token := os.environ.get(acting.VARIABLE):
+            return acting.key_holder(self.home.store, token, self.workspace_name, as_)
+        return acting.owner_as(self._asker.workspace, as_)
+
+    @cached_property
+    def _asker(self) -> Asker:
+        from llmops.access import acting
+
+        if token := os.environ.get(acting.VARIABLE):
+            return acting.key_holder(self.home.store, token, self.workspace_name, None)
+        workspace = self.workspace_name or DEFAULT_WORKSPACE
+        self.settings.kind_of(workspace)
+        return acting.owner(workspace)
+
+    def check_permitted(self, permission: str) -> None:
+        """Raise `NotPermitted` unless the caller's role has the permission in the workspace."""
+        from llmops.access.roles import check_permitted
+
+        check_permitted(self.settings.kind_of(self.workspace), self.asker(), permission)
 
     def emit(self, data: Any, text: str | None = None) -> None:
         """Print a result: with --json one line of JSON, else `text`, or a plain rendering of `data`. Said often, it is a stream."""
@@ -120,7 +141,7 @@ _OPTIONS = (
 )
 
 as_option = click.option("--as", "as_", metavar="PRINCIPALS", help="See only what user:NAME,group:NAME may read.  [default: the owner, who sees all]")
-"""Decorator that adds `--as`; hand the parameter `as_` to `Context.owner_or`."""
+"""Decorator that adds `--as`; hand the parameter `as_` to `Context.asker`."""
 
 
 def shared_options(function: Command) -> Command:
@@ -130,23 +151,33 @@ def shared_options(function: Command) -> Command:
     return function
 
 
-def common(function: Command) -> Command:
-    """Decorator of every command: adds the shared options and passes the `Context` first. `async def` is good too."""
+def common(permission: str) -> Callable[[Command], Command]:
+    """Decorator of every command: adds the shared options and passes the `Context` first. `async def` is good too.
 
-    @functools.wraps(function)
-    def run(*arguments: Any, **options: Any) -> Any:
-        click_context = click.get_current_context()
-        context = click_context.ensure_object(Context)
-        click_context.call_on_close(context.close)
-        log_to_stderr(logging.INFO if context.debug else logging.WARNING)
-        result = function(context, *arguments, **options)
-        if hasattr(result, "__await__"):
-            import asyncio
+    `permission` is what the caller's role must have in the workspace (llmops/access/roles.py); "" for a command that
+    shows and changes nothing of a workspace.
+    """
 
-            result = asyncio.run(result)
-        return result
+    def decorate(function: Command) -> Command:
+        @functools.wraps(function)
+        def run(*arguments: Any, **options: Any) -> Any:
+            click_context = click.get_current_context()
+            context = click_context.ensure_object(Context)
+            click_context.call_on_close(context.close)
+            log_to_stderr(logging.INFO if context.debug else logging.WARNING)
+            if permission:
+                context.check_permitted(permission)
+            result = function(context, *arguments, **options)
+            if hasattr(result, "__await__"):
+                import asyncio
 
-    return shared_options(run)
+                result = asyncio.run(result)
+            return result
+
+        run.permission = permission  # type: ignore[attr-defined]  # for the test that every command has one
+        return shared_options(run)
+
+    return decorate
 
 
 def group(function: Command) -> click.Group:

@@ -8,6 +8,7 @@
     ├── Conflict                409  exit 2
     ├── NotAuthenticated        401  exit 2
     ├── NotPermitted            403  exit 2
+    ├── RateLimited             429  exit 2   too many calls; `retry_after` says when again
     ├── CheckFailed             409  exit 1   a check or a gate said no
     ├── StoreError              503  exit 3   the store is busy, gone or of another version
     ├── ProviderError           502  exit 3   a model's provider failed
@@ -81,6 +82,16 @@ class NotPermitted(LLMOpsError):
     """A valid key whose role does not allow this."""
 
     code, status, exit_code = "not_permitted", 403, 2
+
+
+class RateLimited(LLMOpsError):
+    """Too many calls of one kind. `retry_after` is in seconds."""
+
+    code, status, exit_code = "rate_limited", 429, 2
+
+    def __init__(self, message: str, *, retry_after: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint or f"try again in {retry_after:.0f} s")
+        self.retry_after = retry_after
 
 
 class CheckFailed(LLMOpsError):

@@ -13,17 +13,19 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
-from llmops.errors import ConfigurationError, UnknownName, near_names
+from llmops.durations import seconds
+from llmops.errors import ConfigurationError, InvalidInput, UnknownName, near_names
 from llmops.toml_lines import line_of
 
 FILE_NAME = "llmops.toml"
 ENV_PREFIX = "LLMOPS__"
-DEFAULT_WORKSPACES = ("poc", "dev", "pipeline", "prod")
+WorkspaceKind = Literal["poc", "dev", "pipeline", "prod"]
+WORKSPACE_KINDS: tuple[WorkspaceKind, ...] = get_args(WorkspaceKind)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
@@ -32,6 +34,22 @@ class Section(BaseModel):
     """A table of the file: immutable, and a key that nobody reads is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Workspace(Section):
+    """An entry of `workspaces`: a name alone where it is that of a kind, else `{ name = "sales", kind = "prod" }`."""
+
+    name: Name
+    kind: WorkspaceKind
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_as_its_kind(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in WORKSPACE_KINDS:
+            raise ValueError(f'workspace {value!r} needs a kind, which says what each role may do there; write {{ name = "{value}", kind = "dev" }}')
+        return {"name": value, "kind": value}
 
 
 class StoreSettings(Section):
@@ -43,10 +61,14 @@ class StoreSettings(Section):
 
 
 class MLflowSettings(Section):
-    """`[mlflow]`. `tracking_uri` empty means SQLite in the home, a file of its own; "off" exports nothing."""
+    """`[mlflow]`. `tracking_uri` empty means SQLite in the home, a file of its own; "off" exports nothing.
+
+    MLflow knows no rights to documents: what quotes one, replies and passages, goes there only with `passage_text`.
+    """
 
     tracking_uri: str = ""
     experiment: str = "llmops"
+    passage_text: bool = False
 
 
 class EncoderSettings(Section):
@@ -115,10 +137,26 @@ class Chain(Section):
     k: int = Field(8, ge=1, le=50)
 
 
+def _check_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in networks:
+        try:
+            ipaddress.ip_network(entry)
+        except ValueError:
+            raise ValueError(f'{entry!r} is not a network; write it as "10.0.0.0/8"') from None
+    return networks
+
+
+Networks = Annotated[tuple[str, ...], AfterValidator(_check_networks)]
+
+
 class ServerLimits(Section):
-    """`[server]`: what one request may bring. `hosts`: names under which clients reach it, as behind a proxy."""
+    """`[server]`: what one request may bring. `hosts`: names under which clients reach it, as behind a proxy.
+
+    `trusted_proxies`: networks whose word on where a request came from (X-Forwarded-For) is taken.
+    """
 
     hosts: tuple[str, ...] = ()
+    trusted_proxies: Networks = ()
     max_body_mb: float = Field(4, gt=0, le=10_000)
     max_upload_mb: float = Field(64, gt=0, le=10_000)
     max_question_chars: int = Field(32_000, gt=0)
@@ -127,17 +165,35 @@ class ServerLimits(Section):
 class OutboundSettings(Section):
     """`[outbound]`: networks that are good in spite of being private, for addresses that come through the API."""
 
-    allow: tuple[str, ...] = ()
+    allow: Networks = ()
 
-    @field_validator("allow")
-    @classmethod
-    def _networks(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in allow:
-            try:
-                ipaddress.ip_network(entry)
-            except ValueError:
-                raise ValueError(f'{entry!r} is not a network; write it as "10.0.0.0/8"') from None
-        return allow
+
+def _check_span(span: str) -> str:
+    try:
+        seconds(span)
+    except InvalidInput as wrong:
+        raise ValueError(f"{wrong}; {wrong.hint}") from None
+    return span
+
+
+Span = Annotated[str, AfterValidator(_check_span)]
+
+
+class RetentionSettings(Section):
+    """`[retention]`: how long each is kept, as "400d"; what is not set is kept.
+
+    `usage` is what a call cost: tokens, prices and timings. `originals` are the bytes of withdrawn documents.
+    """
+
+    answers: Span | None = None
+    usage: Span | None = None
+    traces: Span | None = None
+    originals: Span | None = None
+
+    def cutoff(self, name: str, now: float) -> float | None:
+        """The time before which things of that name go, in seconds since 1970; None where they are kept."""
+        span = getattr(self, name)
+        return None if span is None else now - seconds(span)
 
 
 class _Misplaced(ValueError):
@@ -151,13 +207,14 @@ class _Misplaced(ValueError):
 class Settings(Section):
     """The whole configuration, with `home` and where it was read from."""
 
-    workspaces: tuple[Name, ...] = DEFAULT_WORKSPACES
+    workspaces: tuple[Workspace, ...] = tuple(Workspace(name=kind, kind=kind) for kind in WORKSPACE_KINDS)
     store: StoreSettings = StoreSettings()  # type: ignore[call-arg]
     mlflow: MLflowSettings = MLflowSettings()
     encoder: EncoderSettings = EncoderSettings()  # type: ignore[call-arg]
     index: IndexSettings = IndexSettings()
     server: ServerLimits = ServerLimits()  # type: ignore[call-arg]
     outbound: OutboundSettings = OutboundSettings()
+    retention: RetentionSettings = RetentionSettings()
     routes: tuple[Route, ...] = ()
     models: tuple[ModelPrice, ...] = ()
     chains: tuple[Chain, ...] = ()
@@ -168,6 +225,8 @@ class Settings(Section):
     @model_validator(mode="after")
     def _names_fit_together(self) -> Settings:
         """Add the built-in route and chain where they are not redefined; refuse names that clash or lead nowhere."""
+        if not self.workspaces or len(set(self.workspace_names)) < len(self.workspaces):
+            raise _Misplaced("name each workspace once, and one at least", "workspaces")
         taken: set[str] = set()
         parts: list[tuple[str, int, Route | Chain]] = [("routes", number, route) for number, route in enumerate(self.routes)]
         parts += [("chains", number, chain) for number, chain in enumerate(self.chains)]
@@ -178,8 +237,8 @@ class Settings(Section):
                 raise _Misplaced(f"the name {part.name!r} is the encoder's, which is a model too; choose another", table, number, "name")
             taken.add(part.name)
             for workspace in part.workspaces or ():
-                if workspace not in self.workspaces:
-                    near = near_names(workspace, self.workspaces)
+                if workspace not in self.workspace_names:
+                    near = near_names(workspace, self.workspace_names)
                     raise _Misplaced(f"{part.name!r} is for the workspace {workspace!r}, which does not exist; {near}", table, number, "workspaces")
         if "default" not in taken:
             route = Route(name="default", targets=(Target(provider="extractive"),))
@@ -202,11 +261,16 @@ class Settings(Section):
     def store_url(self) -> str:
         return self.store.url or f"sqlite:///{quote(str(self.home / 'llmops.db'))}"
 
-    def workspace(self, name: str) -> str:
-        """`name`, if it is a workspace of this home."""
-        if name not in self.workspaces:
-            raise UnknownName("workspace", name, self.workspaces)
-        return name
+    @property
+    def workspace_names(self) -> list[str]:
+        return [workspace.name for workspace in self.workspaces]
+
+    def kind_of(self, workspace: str) -> str:
+        """The kind of a workspace of this home; `UnknownName` where it has none of that name."""
+        kinds = {one.name: one.kind for one in self.workspaces}
+        if workspace not in kinds:
+            raise UnknownName("workspace", workspace, kinds)
+        return kinds[workspace]
 
     def place(self, *where: int | str) -> str:
         """Where the file says something, as "llmops.toml:7: ", for what only others can judge; "" where it does not say it."""

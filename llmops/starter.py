@@ -15,7 +15,8 @@ STARTER = """\
 # A variable LLMOPS__SECTION__KEY overrides [section] key: LLMOPS__STORE__URL, LLMOPS__ENCODER__BACKEND.
 # No secret belongs into this file: name the environment variable or the file that holds it.
 
-# The workspaces of this home. Keys, collections, documents and answers belong to one of them.
+# The workspaces of this home. Keys, collections, documents and answers belong to one of them. One of your own says what
+# it is for, which decides what each role may do there: { name = "sales", kind = "prod" }, kind being one of these four.
 # This line must stand before the first table.
 #workspaces = ["poc", "dev", "pipeline", "prod"]
 
@@ -29,9 +30,11 @@ STARTER = """\
 
 # --- MLflow: where traces and runs go. Empty means SQLite in the home, a file of its own; "off" exports nothing.
 # A server, for example: http://mlflow:5000
+# MLflow knows no rights to documents: passage_text = true sends it replies and passages nevertheless.
 #[mlflow]
 #tracking_uri = ""
 #experiment = "llmops"
+#passage_text = false
 
 # --- Encoder: turns text into vectors. "minilm" is built in; any sentence-transformers model by name or path is good.
 # backend: "onnx-int8", or "torch". threads = 0 means one for each core.
@@ -48,11 +51,21 @@ STARTER = """\
 #backend = "auto"
 
 # --- Server: what one request may bring. hosts: the names under which clients reach it, as ["llm.example.com"] behind a proxy.
+# trusted_proxies: networks whose X-Forwarded-For is believed, for the audit log. An example: ["10.0.0.0/8"]
 #[server]
 #hosts = []
+#trusted_proxies = []
 #max_body_mb = 4
 #max_upload_mb = 64
 #max_question_chars = 32000
+
+# --- Retention: how long things are kept, carried out once a day. Unset is kept. These are examples.
+# usage: tokens, costs and timings of answers. originals: the bytes of documents that were withdrawn.
+#[retention]
+#answers = "400d"
+#usage = "400d"
+#traces = "30d"
+#originals = "90d"
 
 # --- Outbound: networks that addresses from the API may reach though they are private. An example: ["10.0.0.0/8"]
 #[outbound]

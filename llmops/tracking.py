@@ -1,4 +1,4 @@
-"""The one door to MLflow: answers as traces.
+"""The one door to MLflow: answers as traces, written and in the end deleted.
 
 One answer is one trace, `tr-` and the hex of the answer's id. Its root span is the chain, the spans below are the
 parts of the flow. Ids are made from the answer alone, so exporting it again writes the same rows over themselves.
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 OFF = "off"
 FILE_NAME = "mlflow.db"
 PREVIEW_CHARS = 1000
+_AT_ONCE = 100
 _SPAN_TYPES = {"embed": "EMBEDDING", "rows": "RETRIEVER", "model": "CHAT_MODEL"}
 _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -78,6 +79,35 @@ def export_traces(home: Home, answers: Sequence[Mapping[str, Any]]) -> None:
         with _reported(uri, own):
             tracking.client.start_trace(trace)
             tracking.client.log_spans(tracking.experiment_id, spans)
+
+
+def delete_traces(home: Home, workspace: str, before: float) -> int:
+    """Delete a workspace's traces from before a time, in seconds since 1970; returns how many there were.
+
+    The part of kind `retention` named `traces`. Raises `Unavailable` where MLflow does not answer.
+    """
+    settings = home.settings.mlflow
+    if settings.tracking_uri == OFF:
+        return 0
+    uri = tracking_uri(settings, home.settings.home)
+    own = None if settings.tracking_uri else home.settings.home / FILE_NAME
+    with _reported(uri, own):
+        with _opening:
+            tracking = _open(uri, settings.experiment, own)
+        return _delete(tracking, f"tags.`llmops.workspace` = '{workspace}' AND timestamp_ms < {int(before * 1000)}")
+
+
+def _delete(tracking: Tracking, filter_string: str) -> int:
+    deleted = 0
+    while True:
+        found = tracking.client.search_traces([tracking.experiment_id], filter_string=filter_string, max_results=_AT_ONCE, include_spans=False)
+        if not found:
+            return deleted
+        ids = [trace.info.trace_id for trace in found]
+        gone = tracking.client.delete_traces(experiment_id=tracking.experiment_id, trace_ids=ids)
+        if not gone:
+            raise Unavailable(f"MLflow keeps {len(ids)} traces that were to be deleted")
+        deleted += gone
 
 
 @contextmanager

@@ -26,13 +26,19 @@ class Asker:
     """Who asks: a workspace and the principals whose documents may be read.
 
     `owner` is the person at the machine (a CLI call without `--as`) and sees every document of the workspace;
-    no key ever does. `name` is what the audit and the answer rows call the asker.
+    no key ever does. `name` is what the audit and the answer rows call the asker, `origin` where the call came from.
+    `role` says what may be done (llmops/access/roles.py), never what may be read; `scopes` narrow it, None does not.
+    `speaks_for` are patterns of the principals that may be spoken for, or given to a new key.
     """
 
     workspace: str
     principals: frozenset[str] = frozenset()
     owner: bool = False
     name: str = "owner"
+    role: str = ""
+    scopes: frozenset[str] | None = None
+    speaks_for: frozenset[str] = frozenset()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

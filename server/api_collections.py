@@ -2,21 +2,61 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from llmops.settings import Name
 from llmops.types import Json
 from server.door import AskerOf, Door, RoomsOf
+from server.openai_shapes import LATEST_SEQ
+from vectorstore import documents, promotion
 from vectorstore.rows import collections
+from vectorstore.rows.acls import parse_acl
 
 door = Door("collections")
+
+
+class NewCollection(BaseModel):
+    """A collection, and whom its documents are for that say nothing else."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: Name
+    acl: Annotated[list[str], Field(max_length=1000)] | None = None
+
+
+class Promotion(BaseModel):
+    """Where a collection is promoted to, and as of when."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    to: Name
+    at: int | None = Field(None, ge=0, le=LATEST_SEQ)
 
 
 @door.get("/api/v1/collections", permission="collections:read")
 async def list_collections(rooms: RoomsOf, asker: AskerOf) -> Json:
     """Every collection of the workspace."""
-    return {"data": await rooms.home.store.read_async(lambda c: collections.listing(c, asker.workspace)), "next": None}
+    return {"data": await rooms.home.store.read_async(lambda c: collections.listing(c, asker)), "next": None}
 
 
 @door.get("/api/v1/collections/{name}", permission="collections:read")
 async def show(name: str, rooms: RoomsOf, asker: AskerOf) -> Json:
     """One collection."""
-    shown: Json = await rooms.home.store.read_async(lambda c: collections.describe(c, collections.find(c, asker.workspace, name)))
+    shown: Json = await rooms.home.store.read_async(lambda c: collections.describe(c, collections.find(c, asker.workspace, name), asker))
     return shown
+
+
+@door.post("/api/v1/collections", permission="collections:write", status_code=201)
+async def create(body: NewCollection, rooms: RoomsOf, asker: AskerOf) -> Json:
+    """Make an empty collection. One that is there already stays as it is."""
+    encoder, acl = rooms.home.encoder.identity, None if body.acl is None else parse_acl(body.acl)
+    return await rooms.home.store.write_async(lambda c: documents.create_collection(c, asker, body.name, encoder, acl))
+
+
+@door.post("/api/v1/collections/{name}/copy", permission="promotion:send")
+async def promote(name: str, body: Promotion, rooms: RoomsOf, asker: AskerOf) -> Response:
+    """Queue the promotion of a collection into another workspace: 202 and the job's id."""
+    job_id = await asyncio.to_thread(promotion.order, rooms.home, asker, name, body.to, body.at)
+    return JSONResponse({"id": job_id}, 202, {"Location": f"/api/v1/jobs/{job_id}"})

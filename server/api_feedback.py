@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from chains import feedback
 from llmops.types import Json
 from server.door import AskerOf, Door, RoomsOf
+from server.pages import Limit
 
 door = Door("feedback")
+After = Annotated[int | None, Query(ge=1, le=2**62)]
 
 
 class NewFeedback(BaseModel):
@@ -27,3 +30,10 @@ class NewFeedback(BaseModel):
 async def give(body: NewFeedback, rooms: RoomsOf, asker: AskerOf) -> Json:
     """Keep a rating; the same key's second one for an answer replaces its first."""
     return await rooms.home.store.write_async(lambda c: feedback.give(c, asker, body.answer_id, body.rating, body.better, body.comment))
+
+
+@door.get("/api/v1/feedback", permission="feedback:read")
+async def list_feedback(rooms: RoomsOf, asker: AskerOf, after: After = None, limit: Limit = 100) -> Json:
+    """What people said of answers that the key may see, newest first. A page may hold less than `limit`; `next` is null at the end."""
+    shown, last = await rooms.home.store.read_async(lambda c: feedback.listed(c, asker, after, limit))
+    return {"data": shown, "next": None if last is None else str(last)}

@@ -12,11 +12,14 @@ from fastapi import FastAPI
 import llmops
 from server import (
     api_answers,
+    api_audit,
     api_collections,
     api_documents,
     api_feedback,
     api_jobs,
+    api_keys,
     api_search,
+    api_sharing,
     health,
     metrics,
     openai_api,
@@ -40,8 +43,11 @@ DOORS = (
     api_documents.door,
     api_jobs.door,
     api_collections.door,
+    api_sharing.door,
     api_answers.door,
     api_feedback.door,
+    api_keys.door,
+    api_audit.door,
     metrics.door,
     health.door,
     openapi.door,
@@ -56,7 +62,8 @@ def make_app(home: Home, hosts: Collection[str] = (), on_alive: Callable[[], Non
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(rooms.load()), asyncio.create_task(app.state.health.watch(on_alive))]
+        running = (rooms.load(), app.state.health.watch(on_alive), rooms.keys.note_forever())
+        tasks = [asyncio.create_task(each) for each in running]
         yield
         for task in tasks:
             task.cancel()

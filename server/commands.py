@@ -11,7 +11,7 @@ from llmops.context import Context, common
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for all of this machine's.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer requests.")
-@common
+@common("")
 def serve(context: Context, host: str, port: int, workers: int) -> None:
     """Serve the chat and operations API, and run the jobs, of this home.
 

@@ -11,9 +11,10 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from llmops.access.roles import PERMISSIONS, permits
-from llmops.errors import NotAuthenticated, NotPermitted
+from llmops.access.roles import PERMISSIONS, check_permitted
+from llmops.errors import NotAuthenticated
 from llmops.types import Asker
+from server.auth import SPEAKS_FOR, asker_of, origin_of
 from server.bodies import ClientGone, limited
 from server.rooms import Rooms
 
@@ -63,6 +64,9 @@ class Door:
     def post(self, path: str, *, permission: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         return self._route("POST", path, permission, options)
 
+    def put(self, path: str, *, permission: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        return self._route("PUT", path, permission, options)
+
     def delete(self, path: str, *, permission: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         return self._route("DELETE", path, permission, options)
 
@@ -87,10 +91,10 @@ async def admit(rooms: Rooms, request: Request, permission: str) -> None:
     began = time.perf_counter()
     token = _token(request)
     await rooms.opened()
-    key = await rooms.authenticate(token)
-    if not permits(key.role, permission):
-        raise NotPermitted(f"the role {key.role!r} lacks the permission {permission}", hint="`llmops keys create` makes a key with another role")
-    request.state.asker = key.asker()
+    known = await rooms.keys.find(token)
+    check_permitted(rooms.kinds.get(known.key.workspace, ""), known.asker, permission)
+    spoken_for = [value for name, value in request.headers.raw if name == SPEAKS_FOR]
+    request.state.asker = await asker_of(rooms.home, known, spoken_for, origin_of(request, rooms.proxies))
     request.state.auth_milliseconds = (time.perf_counter() - began) * 1000
 
 

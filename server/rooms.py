@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from llmops.errors import LLMOpsError, Unavailable
+from server.auth import Keys
 
 if TYPE_CHECKING:
     from chains.flow import Chains
-    from llmops.access.keys import Key
     from llmops.gateway.gateway import Gateway
     from llmops.home import Home
     from vectorstore.search import Searcher
@@ -30,6 +31,9 @@ class Rooms:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.failure = ""
+        self.keys = Keys(home)
+        self.kinds = {workspace.name: workspace.kind for workspace in home.settings.workspaces}
+        self.proxies = [ipaddress.ip_network(network) for network in home.settings.server.trusted_proxies]
         self._loaded = asyncio.Event()
 
     @cached_property
@@ -83,13 +87,9 @@ class Rooms:
         """Let go of connections, and finish the writes that were handed in."""
         if "gateway" in self.__dict__:
             await self.gateway.aclose()
+        if self.loaded:
+            await self.keys.note_used()
         await asyncio.to_thread(self.home.close)
-
-    async def authenticate(self, token: str) -> Key:
-        """The key of a token; `NotAuthenticated` where there is none."""
-        from llmops.access import keys
-
-        return await self.home.store.read_async(lambda connection: keys.authenticate(connection, token))
 
     def _open(self) -> None:
         self.home.store  # noqa: B018  # opened on first use

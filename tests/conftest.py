@@ -32,9 +32,11 @@ from llmops.home import Home
 from llmops.settings import Settings
 from llmops.store.opening import open_store
 from llmops.store.store import Store
+from llmops.types import Asker
 from tests.proof import Proof, whole_run
 
 REPOSITORY = Path(__file__).parent.parent
+OWNER = Asker("poc", owner=True, role="admin")
 _KEPT = {"LLMOPS_CACHE"}
 _SECRETS = ("_API_KEY", "_API_TOKEN", "_ACCESS_TOKEN", "_SECRET_KEY")
 _numbers = count(1)

@@ -18,6 +18,7 @@ Made from the names of the tests by `make docs`.
 |---|---|---|
 """
 _ROUTES = re.compile(r"(?<=<!-- routes: made by `make docs` -->\n).*?(?=<!-- end of routes -->)", re.DOTALL)
+_MATRIX = re.compile(r"(?<=<!-- matrix: made by `make docs` -->\n).*?(?=<!-- end of matrix -->)", re.DOTALL)
 _TEST = re.compile(r"^ *(?:async )?def (test_((?:t\d\d_)+)\w+)", re.MULTILINE)
 
 
@@ -50,22 +51,32 @@ def render_http(page: str) -> str:
     """The page with its table of routes written anew."""
     from server.app import DOORS
 
-    rows = ["\n| route | permission | roles | what it does |\n|---|---|---|---|\n"]
+    rows = ["\n| route | permission | what it does |\n|---|---|---|\n"]
     for route in (route for door in DOORS for route in door.routes):
         told = (route.endpoint.__doc__ or "").split("\n")[0]
         permission = f"`{route.permission}`" if route.permission else "open"
-        rows.append(f"| `{' '.join(sorted(route.methods))} {route.path}` | {permission} | {_roles(route.permission)} | {told} |\n")
+        rows.append(f"| `{' '.join(sorted(route.methods))} {route.path}` | {permission} | {told} |\n")
     return _ROUTES.sub(lambda _: "".join(rows) + "\n", page)
 
 
-def _roles(permission: str) -> str:
-    """Who has a permission, in as few words as that takes."""
-    from llmops.access.roles import PERMISSIONS, ROLES
+def render_security(page: str) -> str:
+    """The page with its matrix of permissions written anew."""
+    from llmops.access.roles import KINDS, PERMISSIONS
 
-    if not permission or len(PERMISSIONS[permission]) == len(ROLES):
-        return "all" if permission else "no key needed"
-    others = [role for role in ROLES if role not in PERMISSIONS[permission]]
-    few = [role for role in ROLES if role in PERMISSIONS[permission]]
+    rows = [f"\n| permission | {' | '.join(f'`{kind}`' for kind in KINDS)} |\n|---|{'---|' * len(KINDS)}\n"]
+    for permission, by_kind in PERMISSIONS.items():
+        rows.append(f"| `{permission}` | {' | '.join(_roles(by_kind[kind]) for kind in KINDS)} |\n")
+    return _MATRIX.sub(lambda _: "".join(rows) + "\n", page)
+
+
+def _roles(having: frozenset[str]) -> str:
+    """Who has a permission, in as few words as that takes."""
+    from llmops.access.roles import ROLES
+
+    few = [role for role in ROLES.values() if role in having]
+    others = [role for role in ROLES.values() if role not in having]
+    if not few or not others:
+        return "nobody" if not few else "all"
     return f"all but {', '.join(others)}" if len(others) < len(few) else ", ".join(few)
 
 
@@ -73,8 +84,13 @@ def pages() -> dict[Path, str]:
     """Every page that is generated, as a whole or in part, and what should stand in it."""
     from llmops.cli_page import render
 
-    http = ROOT / "docs/http.md"
-    return {ROOT / "docs/cli.md": render(), ROOT / "docs/faults.md": render_faults(), http: render_http(http.read_text(encoding="utf-8"))}
+    http, security = ROOT / "docs/http.md", ROOT / "docs/security.md"
+    return {
+        ROOT / "docs/cli.md": render(),
+        ROOT / "docs/faults.md": render_faults(),
+        http: render_http(http.read_text(encoding="utf-8")),
+        security: render_security(security.read_text(encoding="utf-8")),
+    }
 
 
 if __name__ == "__main__":

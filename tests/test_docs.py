@@ -37,6 +37,7 @@ SHOWS_OUTPUT = ROOT / "README.md"
 _VARIES = (
     (re.compile(r"Another program has port [^\n]*\n\n"), ""),
     (re.compile(r"ans_[0-9a-f]{32}"), "ans_…"),
+    (re.compile(r"\b\d+ entries, head [0-9a-f]{64}"), "… entries, head …"),
     (re.compile(r"\b\d\.\d{4}\b"), "0.…"),
     (re.compile(r"(--port |127\.0\.0\.1:)\d+"), r"\1…"),
 )

@@ -12,7 +12,8 @@ from llmops.context import Context, as_option, common, group
 from llmops.errors import CheckFailed, InvalidInput
 
 if TYPE_CHECKING:
-    from llmops.types import Hit, Json
+    from llmops.jobs.rows import Job
+    from llmops.types import Asker, Hit, Json
 
 
 @click.command()
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No files that match; may be repeated.")
 @click.option("--prune", is_flag=True, help="Withdraw the source's documents that are gone.")
 @click.option("--strict", is_flag=True, help="Exit 1 if a document failed.")
-@common
+@common("documents:write")
 def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bool, **options: Any) -> None:
     """Make the documents at PATH or URL searchable; folders with all that is in them.
 
@@ -37,9 +38,9 @@ def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bo
     from llmops.jobs.worker import finish
     from vectorstore.rows import collections as collection_rows
 
-    home, workspace = context.home, context.workspace
-
-    orders = [_order(path, collection, options) for path in paths if "://" not in path]
+    home, asker = context.home, context.asker()
+    workspace = asker.workspace
+    orders = [_order(path, collection, asker, options) for path in paths if "://" not in path]
     sources = [order["source"] for order in orders]
     if options["prune"] and len(set(sources)) < len(sources):
         raise InvalidInput(
@@ -50,10 +51,10 @@ def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bo
 
     def carry_out(job_id: str, name: str) -> Json:
         show = context.progress(f"ingest {name}")
-        return _result_of(finish(home, workspace, job_id, lambda job: show(job.done, job.total)).to_json())
+        return _result_of(finish(home, workspace, job_id, lambda job: show(job.done, job.total)))
 
     def queue(order: Json) -> str:
-        return home.store.write(lambda c: jobs.enqueue(c, "ingest", workspace, "owner", order, lane=(collection, order["source"])))
+        return home.store.write(lambda c: jobs.enqueue(c, "ingest", workspace, asker.name, order, lane=(collection, order["source"])))
 
     results = [carry_out(_queue_address(context, url, collection, options), url) for url in paths if "://" in url]
     total = _together([*results, *(carry_out(queue(order), order["source"]) for order in orders)])
@@ -75,10 +76,10 @@ def _queue_address(context: Context, url: str, collection: str, options: dict[st
     most = int(settings.server.max_upload_mb * 2**20)
     name, content = asyncio.run(page_at(url, settings.outbound.allow, most, time.monotonic() + FETCH_SECONDS))
     handed = Handed(url, name, content, acl=_acl(options["acl"]))
-    return accept(context.home, context.owner_or(None), collection, [handed], options["source"] or urlsplit(url).hostname or "web")
+    return accept(context.home, context.asker(), collection, [handed], options["source"] or urlsplit(url).hostname or "web")
 
 
-def _order(path: str, collection: str, options: dict[str, Any]) -> Json:
+def _order(path: str, collection: str, asker: Asker, options: dict[str, Any]) -> Json:
     from vectorstore.load import Fields
     from vectorstore.sources import Order, check_root, check_source, source_of
 
@@ -94,6 +95,7 @@ def _order(path: str, collection: str, options: dict[str, Any]) -> Json:
         include=list(options["include"]),
         exclude=list(options["exclude"]),
         prune=options["prune"],
+        principals=None if asker.owner else sorted(asker.principals),
     ).to_json()
 
 
@@ -104,12 +106,12 @@ def _acl(text: str | None) -> list[str] | None:
     return None if text is None else parse_acl(part for part in text.split(",") if part.strip())
 
 
-def _result_of(job: Json) -> Json:
+def _result_of(job: Job) -> Json:
     from llmops.errors import LLMOpsError
 
-    if job["state"] == "done":
-        return dict(job["result"])
-    raise LLMOpsError(f"the ingestion {job['id']} is {job['state']}: {job['error'] or ''}".rstrip(": "), hint=f"llmops jobs show {job['id']}")
+    if job.state == "done":
+        return dict(job.result or {})
+    raise LLMOpsError(f"the job {job.id} is {job.state}: {job.error or ''}".rstrip(": "), hint=f"llmops jobs show {job.id}")
 
 
 def _together(results: list[Json]) -> Json:
@@ -136,12 +138,12 @@ def _told(result: Json) -> str:
 @click.option("--at", type=int, metavar="SEQ", help="As of this sequence number of the collection.")
 @click.option("--filter", "filter_", metavar="JSON", help='On metadata: {"year": {"$gte": 2024}}')
 @as_option
-@common
+@common("search:use")
 def search(context: Context, query: str, collection: str, k: int, at: int | None, filter_: str | None, as_: str | None) -> None:
     """Find the passages of a collection that match QUERY best."""
     from vectorstore.search import Searcher
 
-    asker = context.owner_or(as_)
+    asker = context.asker(as_)
     found = Searcher(context.home).search(query, collection=collection, asker=asker, k=k, at=at, filter=parse_filter(filter_))
     snapshot = {"collection": found.snapshot.collection, "seq": found.snapshot.seq}
     text = "\n".join(_hit_line(number, hit) for number, hit in enumerate(found.hits, 1)) or "nothing found"
@@ -177,37 +179,55 @@ def collections() -> None:
 
 
 @collections.command("list")
-@common
+@common("collections:read")
 def list_collections(context: Context) -> None:
     """List the workspace's collections."""
     from vectorstore.rows import collections as rows
 
-    found = context.home.store.read(lambda c: rows.listing(c, context.workspace))
+    asker = context.asker()
+    found = context.home.store.read(lambda c: rows.listing(c, asker))
     shown = [{**row, "ready": row["documents"]["ready"], "failed": row["documents"]["failed"]} for row in found]
     context.emit({"data": found}, _table(shown, ("name", "ready", "failed", "chunks", "seq", "encoder")))
 
 
 @collections.command("create")
 @click.argument("name")
-@common
-def create_collection(context: Context, name: str) -> None:
-    """Make an empty collection."""
-    from vectorstore.rows import collections as rows
+@click.option("--acl", help="Who may read what is in it: user:NAME,group:NAME; '' for nobody but the owner.  [default: the workspace]")
+@common("collections:write")
+def create_collection(context: Context, name: str, acl: str | None) -> None:
+    """Make an empty collection; its documents inherit its rights."""
+    from vectorstore.documents import create_collection
 
-    encoder = context.home.encoder.identity
-    workspace = context.workspace
-    context.emit(context.home.store.write(lambda c: rows.describe(c, rows.ensure(c, workspace, name, encoder))))
+    home, asker = context.home, context.asker()
+    parsed, encoder = _acl(acl), home.encoder.identity
+    context.emit(home.store.write(lambda c: create_collection(c, asker, name, encoder, parsed)))
 
 
 @collections.command("show")
 @click.argument("name")
-@common
+@common("collections:read")
 def show_collection(context: Context, name: str) -> None:
     """Show a collection and its counts."""
     from vectorstore.rows import collections as rows
 
-    workspace = context.workspace
-    context.emit(context.home.store.read(lambda c: rows.describe(c, rows.find(c, workspace, name))))
+    asker = context.asker()
+    context.emit(context.home.store.read(lambda c: rows.describe(c, rows.find(c, asker.workspace, name), asker)))
+
+
+@collections.command("copy")
+@click.argument("name")
+@click.option("--to", required=True, metavar="W", help="The workspace that it is promoted to.")
+@click.option("--at", type=int, metavar="SEQ", help="As it was at this sequence number.  [default: as it is]")
+@common("promotion:send")
+def copy_collection(context: Context, name: str, to: str, at: int | None) -> None:
+    """Promote a collection: the one of that name in workspace W holds the same afterwards. Both audit logs have it."""
+    from llmops.jobs.worker import finish
+    from vectorstore.promotion import order
+
+    home, asker = context.home, context.asker()
+    told = _result_of(finish(home, asker.workspace, order(home, asker, name, to, at)))
+    counts = f"{told['documents']} documents, {told['copied']} of them new or changed; {told['withdrawn']} withdrawn"
+    context.emit(told, f"{name} is in workspace {to} as of sequence {told['to']['seq']}: {counts}")
 
 
 @group
@@ -218,12 +238,12 @@ def documents() -> None:
 @documents.command("list")
 @click.option("--collection", required=True)
 @as_option
-@common
+@common("documents:read")
 def list_documents(context: Context, collection: str, as_: str | None) -> None:
     """List the documents of a collection, with their state."""
     from vectorstore.documents import listed
 
-    asker = context.owner_or(as_)
+    asker = context.asker(as_)
     rows = context.home.store.read(lambda c: listed(c, asker, collection))
     for row in rows:
         del row["row"]
@@ -233,23 +253,23 @@ def list_documents(context: Context, collection: str, as_: str | None) -> None:
 @documents.command("show")
 @click.argument("document_id")
 @as_option
-@common
+@common("documents:read")
 def show_document(context: Context, document_id: str, as_: str | None) -> None:
     """Show a document with its chunks and their offsets."""
     from vectorstore.documents import show
 
-    asker = context.owner_or(as_)
+    asker = context.asker(as_)
     context.emit(context.home.store.read(lambda c: show(c, asker, document_id)))
 
 
 @documents.command("delete")
 @click.argument("document_id")
-@common
+@common("documents:write")
 def delete_document(context: Context, document_id: str) -> None:
     """Withdraw a document: no search finds it from now on, earlier answers can still be explained."""
     from vectorstore.documents import withdraw
 
-    context.emit(withdraw(context.home.store, context.owner_or(None), document_id))
+    context.emit(withdraw(context.home.store, context.asker(), document_id))
 
 
 def _table(rows: list[Json], columns: tuple[str, ...]) -> str:

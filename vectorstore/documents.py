@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmops.access import audit
-from llmops.errors import InvalidInput, UnknownName
+from llmops.errors import Conflict, InvalidInput, UnknownName
 from llmops.jobs import rows as jobs
 from llmops.store import blobs
 from llmops.store.store import Connection, Store
@@ -59,6 +59,19 @@ def accept(home: Home, asker: Asker, collection: str, handed: list[Handed], sour
     return home.store.write(keep)
 
 
+def create_collection(connection: Connection, asker: Asker, name: str, encoder: str, acl: list[str] | None = None) -> Json:
+    """Make an empty collection, whose documents will inherit `acl`, or the workspace. One that is there stays as it is: `Conflict` with an acl."""
+    if collections.exists(connection, asker.workspace, name):
+        if acl is not None:
+            raise Conflict(f"the collection {name!r} is there already", hint=f"`llmops access set --collection {name} --acl ...` changes its rights")
+    else:
+        made = collections.ensure(connection, asker.workspace, name, encoder)
+        if acl is not None:
+            documents.set_inherited(connection, made, acl)
+        audit.record(connection, asker, "collection.create", name, after={"acl": acl, "encoder": encoder})
+    return collections.describe(connection, collections.ensure(connection, asker.workspace, name, encoder), asker)
+
+
 def _check(document: Handed) -> None:
     name = document.external_id
     if not name or is_too_long(name) or "\x00" in name:
@@ -69,15 +82,15 @@ def _check(document: Handed) -> None:
 
 
 def show(connection: Connection, asker: Asker, document_id: str) -> Json:
-    """A document with its metadata and chunks; the owner sees who may read it.
+    """A document with its metadata and chunks; the owner sees who may read it, and whether it has that from its collection.
 
     Raises `UnknownName` for one that is withdrawn, not there or not readable.
     """
-    found = _find_live(connection, asker, document_id)
+    found = find_live(connection, asker, document_id)
     row = found.pop("row")
     del found["collection_row"]
     if asker.owner:
-        found["acl"] = listing.acl_of(connection, row)
+        found |= listing.rights_of(connection, row)
     newest = listing.version(connection, row, found["version"])
     if newest is None:
         return {**found, "title": "", "metadata": {}, "chunks": []}
@@ -87,7 +100,7 @@ def show(connection: Connection, asker: Asker, document_id: str) -> Json:
 
 def text(connection: Connection, asker: Asker, document_id: str, version: int | None = None) -> Json:
     """The extracted text that all offsets count in: of one version, also where the document is withdrawn, or of the newest."""
-    found = (_find_live if version is None else _find)(connection, asker, document_id)
+    found = (find_live if version is None else find)(connection, asker, document_id)
     wanted = found["version"] if version is None else version
     kept = listing.version(connection, found["row"], wanted)
     if kept is None:
@@ -108,24 +121,27 @@ def withdraw(store: Store, asker: Asker, document_id: str) -> Json:
     """Take a document out of every search from now on; what was answered from it can still be explained."""
 
     def run(connection: Connection) -> Json:
-        found = _find_live(connection, asker, document_id)
+        found = find_live(connection, asker, document_id)
         collection = collections.find(connection, asker.workspace, found["collection"])
         seq = documents.withdraw(connection, collection, [found["row"]])
-        audit.record(connection, asker.workspace, asker.name, "document.withdraw", document_id, {"collection": collection.name, "seq": seq})
+        detail = {"collection": collection.name, "seq": seq}
+        audit.record(connection, asker, "document.withdraw", document_id, detail, before=found["state"], after="withdrawn")
         return {"document_id": document_id, "withdrawn": True, "snapshot": {"collection": collection.name, "seq": seq}}
 
     return store.write(run)
 
 
-def _find(connection: Connection, asker: Asker, document_id: str) -> Json:
+def find(connection: Connection, asker: Asker, document_id: str) -> Json:
+    """A document's row as the asker may see it, withdrawn or not; `UnknownName` where there is none."""
     found = listing.document(connection, document_id, asker)
     if found is None:
         raise _unknown(document_id)
     return found
 
 
-def _find_live(connection: Connection, asker: Asker, document_id: str) -> Json:
-    found = _find(connection, asker, document_id)
+def find_live(connection: Connection, asker: Asker, document_id: str) -> Json:
+    """As `find`, but for withdrawn ones."""
+    found = find(connection, asker, document_id)
     if found["state"] == "withdrawn":
         raise _unknown(document_id)
     return found

@@ -79,7 +79,7 @@ def run(home: Home, job: JobContext) -> Json:
     told = ingestion.tally.to_json(job.id)
     counts = {name: len(told[name]) if name == "failed" else told[name] for name in ("ready", "unchanged", "withdrawn", "failed")}
     detail = {"job": job.id, "source": order.source, "acl": order.acl, "prune": order.prune, **counts}
-    home.store.write(lambda c: audit.record(c, job.workspace, job.asker, "documents.ingest", collection.name, detail))
+    home.store.write(lambda c: audit.record(c, job.asker, "documents.ingest", collection.name, detail))
     write_segments(home, collection)
     failpoint("ingest.indexed")
     return told
@@ -105,6 +105,8 @@ class _Ingestion:
         """What the file under way held when it was last read, and what has been published of it since."""
         self.files_done: dict[str, files.Ingested] = {}
         self.files_begun: list[tuple[str, list[str]]] = []
+        self.shared: dict[tuple[str, ...], list[int]] = {}
+        """By access list: the documents that are to have it and are else as they should be."""
         self.texts: dict[bytes, str] = {}
         self.changeable: dict[str, bool] = {}
         """By access list: whether the asker may change what stands under it."""
@@ -236,7 +238,7 @@ class _Ingestion:
 
     def _set_rights(self, now: documents.State, acl: list[str] | None) -> None:
         if acl is not None:
-            self.home.store.write(lambda c: documents.set_rights(c, self.collection, now.row, acl))
+            self.shared.setdefault(tuple(acl), []).append(now.row)
 
     def _is_anothers(self, external_id: str) -> bool:
         """Whether the asker may not change a document, for may not even read what it would replace."""
@@ -326,13 +328,15 @@ class _Ingestion:
         """Make the batch visible in one transaction."""
         batch, begun, done = self.batch, self.files_begun, self.files_done
         touched = batch.external_ids()
-        if not (touched or begun or done):
+        if not (touched or begun or done or self.shared):
             return
         self._embed()
         failpoint("ingest.embedded")
         row, source = self.collection.row, self.order.source
 
         def visible(connection: Connection) -> dict[str, documents.State]:
+            for acl, rows in self.shared.items():
+                documents.set_rights(connection, self.collection, rows, list(acl))
             if touched:
                 documents.publish(connection, self.collection, source, batch)
             for path, ingested in done.items():
@@ -348,7 +352,7 @@ class _Ingestion:
         self.tally.ready += len(batch.ready)
         self.tally.withdrawn.update(batch.gone)
         self.kept.update(batch.blobs)
-        self.batch, self.batch_bytes, self.files_begun, self.files_done = Batch(), 0, [], {}
+        self.batch, self.batch_bytes, self.files_begun, self.files_done, self.shared = Batch(), 0, [], {}, {}
 
     def _all_settled(self, external_ids: list[str]) -> bool:
         return all((state := self.states.get(i)) is not None and state.state in ("ready", "failed") for i in external_ids)

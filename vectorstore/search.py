@@ -18,7 +18,7 @@ from vectorstore.filters import Predicate, compile_filter
 from vectorstore.fusion import fuse, voting_legs
 from vectorstore.index.postings import Mask, Statistics, score, weigh
 from vectorstore.index.scan import nearest, top
-from vectorstore.index.view import Moment, View, readable_by
+from vectorstore.index.view import Moment, View
 from vectorstore.rows import collections
 from vectorstore.rows.hits import passages
 
@@ -97,9 +97,9 @@ class Searcher:
         view = self._view(now)
         moment = view.refresh(connection, now)
         as_of = now.seq if at is None else at
-        slots = moment.allowed(readable_by(connection, asker))
+        slots = view.allowed(connection, now, moment, asker)
         if predicate is not None:
-            slots &= view.matching(connection, now, moment, predicate)
+            slots = slots & view.matching(connection, now, moment, predicate)
         masks = moment.masks(as_of, slots)
         timer.lap("plan")
         statistics = weigh([(part.segment.postings, mask) for part, mask in zip(moment.parts, masks, strict=True)], query)

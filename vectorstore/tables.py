@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from llmops.store.metadata import Bytes, Json, Row, metadata
 
@@ -21,6 +21,7 @@ collections = Table(
     Column("encoder", String(200), nullable=False, comment="identity of the encoder of its vectors"),
     Column("seq", Row, nullable=False, comment="moves by one with every batch that becomes visible or is withdrawn"),
     Column("rights_seq", Row, nullable=False, comment="moves by one with every change of rights"),
+    Column("acl_id", String(32), nullable=False, comment="what its documents inherit"),
     Column("created_at", Double, nullable=False),
     UniqueConstraint("workspace", "name"),
 )
@@ -49,6 +50,7 @@ documents = Table(
     Column("source", String(300), nullable=False),
     Column("external_id", String(1000), nullable=False),
     Column("acl_id", String(32), ForeignKey("acls.id"), nullable=False),
+    Column("inherits", Boolean, nullable=False, comment="whether acl_id is the collection's and follows it"),
     Column("rights_seq", Row, nullable=False, comment="the collection's rights_seq of the last change of acl_id"),
     Column("state", String(16), nullable=False, comment="ready, failed, withdrawn"),
     Column("error", String(2000)),

@@ -1,6 +1,8 @@
-"""The audit log: who did what to what, when. Rows are only ever added, and each holds the hash of the one before it.
+"""The audit log: who did what to what, when and from where. Rows are only ever added, and each holds the hash of the one before it.
 
-A row that is changed or taken out breaks the chain of hashes from there on.
+A row that is changed, moved or taken out breaks the chain of hashes from there on; how many rows there are and the hash
+of the newest are kept beside it, so that the end cannot be cut off unseen either. Who can write into the database could
+make a whole chain anew: against that, keep the head that `audit verify` prints somewhere else, and give it back to it.
 """
 
 from __future__ import annotations
@@ -8,18 +10,22 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection
 
-from llmops.access import rows
+from llmops.access import audit_rows
+from llmops.errors import InvalidInput
 from llmops.output import iso_time
 from llmops.redact import redact, redact_value
 from llmops.settings import canonical
 from llmops.text import storable
-from llmops.types import Json
+from llmops.types import Asker, Json
+
+MOST_FAULTS = 100
+"""Of a log that is broken; more say nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Entry:
     action: str
     object: str
     detail: Mapping[str, Any]
+    origin: str | None
     previous_hash: str
     hash: str
 
@@ -42,6 +49,7 @@ class Entry:
             "at": iso_time(self.at),
             "workspace": self.workspace,
             "actor": self.actor,
+            "origin": self.origin,
             "action": self.action,
             "object": self.object,
             "detail": dict(self.detail),
@@ -49,28 +57,95 @@ class Entry:
         }
 
 
-def record(connection: Connection, workspace: str, actor: str, action: str, object: str, detail: Mapping[str, Any] | None = None) -> None:
-    """Add a row in the caller's transaction, without secrets. `actor` is `Asker.name`, `action` as `keys.create`."""
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a look at the whole chain found: how many rows, the hash of the newest, and what is wrong, oldest first."""
+
+    entries: int
+    head: str
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults
+
+
+def record(
+    connection: Connection,
+    asker: Asker,
+    action: str,
+    object: str,
+    detail: Mapping[str, Any] | None = None,
+    *,
+    before: Any = None,
+    after: Any = None,
+) -> None:
+    """Add a row in the caller's transaction, without secrets. `action` is as `keys.create`; `before` and `after` are what changed."""
+    change = {name: value for name, value in (("before", before), ("after", after)) if value is not None}
     values: dict[str, Any] = {
         "at": time.time(),
-        "workspace": workspace,
-        "actor": _storable(redact(actor))[:200],
+        "workspace": asker.workspace,
+        "actor": _storable(redact(asker.name))[:200],
         "action": action,
         "object": _storable(redact(object))[:300],
-        "detail": _storable(redact_value(detail or {})),
-        "previous_hash": rows.newest_hash(connection),
+        "detail": _storable(redact_value({**(detail or {}), **change})),
+        "origin": _storable(redact(asker.origin))[:100] or None,
+        "previous_hash": audit_rows.newest_hash(connection),
     }
-    rows.insert_entry(connection, {**values, "hash": chain_hash(values)})
+    audit_rows.append(connection, {**values, "hash": chain_hash(values)})
 
 
-def entries(connection: Connection, workspace: str, limit: int = 100, before: int | None = None) -> list[Entry]:
-    """The newest rows of a workspace first; `before` a row's id gives those that came before it."""
-    return [Entry(**row) for row in rows.entries(connection, workspace, limit, before)]
+def entries(connection: Connection, workspace: str, limit: int = 100, before: int | None = None, **only: str | None) -> list[Entry]:
+    """The newest rows of a workspace first; `before` a row's id gives those that came before it.
+
+    `only` narrows them: `action`, `actor` and `object`, each as the row has it.
+    """
+    return [Entry(**row) for row in audit_rows.entries(connection, workspace, limit, before, only)]
+
+
+def exported(connection: Connection, workspace: str) -> Iterator[Json]:
+    """Every row of a workspace, oldest first, with the hash of the row before it, whatever workspace that is of."""
+    for row in audit_rows.all_entries(connection, workspace):
+        yield {**Entry(**row).to_json(), "at": row["at"], "previous_hash": row["previous_hash"]}
+
+
+def verify(connection: Connection, head: str | None = None) -> Verified:
+    """Compare every row with its hash and with the one before it, over all workspaces.
+
+    `head`: the hash that an earlier look ended with; it must still be there.
+    """
+    found = Verified(*audit_rows.head(connection))
+    count, previous, seen = 0, "", head is None
+    for row in map(dict, audit_rows.all_entries(connection)):
+        count, entry = count + 1, Entry(**row)
+        if entry.previous_hash != previous:
+            found.faults.append(f"row {entry.row} does not follow the row before it: one was removed, added or moved")
+        if chain_hash(row) != entry.hash:
+            found.faults.append(f"row {entry.row} was changed")
+        previous, seen = entry.hash, seen or entry.hash == head
+        if len(found.faults) >= MOST_FAULTS:
+            return found
+    if (count, previous) != (found.entries, found.head):
+        found.faults.append(f"the log should hold {found.entries} rows, it holds {count}: the newest were removed or added to")
+    if not seen:
+        found.faults.append("the head that was given is not in the log: rows were removed, or the log was written anew")
+    return found
+
+
+def check_head(head: str) -> str:
+    """The head that somebody kept, if it can be one."""
+    if len(head) != 64 or set(head) - set("0123456789abcdef"):
+        raise InvalidInput(f"not the head of an audit log: {head[:80]!r}", hint="`llmops audit verify` prints it: 64 hexadecimal digits")
+    return head
 
 
 def chain_hash(values: Mapping[str, Any]) -> str:
-    """SHA-256 over the canonical JSON of a row without `row` and `hash`; `previous_hash` ties it to the one before."""
-    return hashlib.sha256(canonical(dict(values)).encode()).hexdigest()
+    """SHA-256 over the canonical JSON of a row without `row` and `hash`; `previous_hash` ties it to the one before.
+
+    A row without an origin, as they were once written, is hashed without it.
+    """
+    left_out = {"row", "hash"} if values.get("origin") is not None else {"row", "hash", "origin"}
+    return hashlib.sha256(canonical({name: value for name, value in values.items() if name not in left_out}).encode()).hexdigest()
 
 
 def _storable(value: Any) -> Any:

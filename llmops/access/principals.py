@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Iterable
 
@@ -10,6 +11,7 @@ from llmops.errors import InvalidInput, near_names
 KINDS = ("user", "group", "workspace")
 LONGEST_NAME = 180
 _RESERVED = ",:*"
+_LONGEST_TEXT = 80
 
 
 def principal(kind: str, name: str) -> str:
@@ -44,3 +46,27 @@ def principals_of(workspace: str, user: str | None, groups: Iterable[str]) -> fr
     """Whom a member of a workspace is: the user, the groups and the workspace; no role is among them."""
     names = {principal("workspace", workspace), *(principal("group", group) for group in groups)}
     return frozenset(names | {principal("user", user)} if user is not None else names)
+
+
+def parse_pattern(text: str) -> str:
+    """A pattern of principals, `user:*` or `group:sales-*`: an asterisk at the end stands for any rest of a name."""
+    kind, colon, name = text.strip().partition(":")
+    if not colon:
+        raise InvalidInput(f"not a pattern of principals: {text[:60]!r}", hint="write user:*, group:sales-* or user:alice")
+    if name.strip() == "*":
+        return f"{principal(kind.strip(), 'x').partition(':')[0]}:*"
+    stem = name.strip()
+    return principal(kind.strip(), stem.removesuffix("*")) + ("*" if stem.endswith("*") else "")
+
+
+def fits(name: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns takes in a principal."""
+    return any(name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern for pattern in patterns)
+
+
+def named(principals: Iterable[str]) -> str:
+    """What an asker is called who speaks for these: the user where there is one, else all of them; one too long ends in its hash."""
+    names = sorted(principals)
+    users = [name for name in names if name.startswith("user:")]
+    text = users[0] if len(users) == 1 else ",".join(names)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 20]}...{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -1,16 +1,14 @@
-"""Rows of keys and of the audit log."""
+"""Rows of keys."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, or_, select, text, update
+from sqlalchemy import Connection, RowMapping, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from llmops.access.tables import audit, keys
-
-_AUDIT_LOCK = 0x6C6C6D61  # PostgreSQL's advisory lock for the chain; SQLite's is its one writer
+from llmops.access.tables import keys
 
 
 def insert_key(connection: Connection, values: Mapping[str, Any]) -> bool:
@@ -42,24 +40,11 @@ def any_usable_key(connection: Connection, now: float) -> bool:
     return connection.execute(select(keys.c.id).where(usable).limit(1)).first() is not None
 
 
-def mark_revoked(connection: Connection, key_id: str, at: float) -> None:
-    connection.execute(update(keys).where(keys.c.id == key_id).values(revoked_at=at))
+def change_key(connection: Connection, key_id: str, values: Mapping[str, Any]) -> None:
+    connection.execute(update(keys).where(keys.c.id == key_id).values(**values))
 
 
-def newest_hash(connection: Connection) -> str:
-    """The hash of the newest audit row, "" before the first. Nobody adds another until this transaction ends."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _AUDIT_LOCK})
-    return str(connection.execute(select(audit.c.hash).order_by(audit.c.row.desc()).limit(1)).scalar() or "")
-
-
-def insert_entry(connection: Connection, values: Mapping[str, Any]) -> None:
-    connection.execute(insert(audit).values(**values))
-
-
-def entries(connection: Connection, workspace: str, limit: int, before: int | None) -> Sequence[RowMapping]:
-    """The newest audit rows of a workspace, or the newest before a row."""
-    query = select(audit).where(audit.c.workspace == workspace).order_by(audit.c.row.desc()).limit(limit)
-    if before is not None:
-        query = query.where(audit.c.row < before)
-    return connection.execute(query).mappings().all()
+def mark_used(connection: Connection, used: Mapping[str, float]) -> None:
+    """Note the last use of keys, by their ids; a later one that is noted already stays."""
+    for key_id, at in used.items():
+        connection.execute(update(keys).where(keys.c.id == key_id, or_(keys.c.used_at.is_(None), keys.c.used_at < at)).values(used_at=at))

@@ -14,36 +14,36 @@ def jobs() -> None:
 
 @jobs.command("list")
 @click.option("--state", type=click.Choice(["queued", "running", "done", "failed", "cancelled"]), help="Only the jobs in this state.")
-@common
+@common("jobs:read")
 def list_(context: Context, state: str | None) -> None:
     """List the jobs of a workspace, newest first."""
     from llmops.jobs import rows
     from llmops.output import iso_time
 
-    workspace = context.workspace
-    found = context.home.store.read(lambda c: rows.list_jobs(c, workspace, limit=None))
-    shown = [{**job.to_json(), "created": iso_time(job.created_at)} for job in found if state in (None, job.state)]
+    asker = context.asker()
+    found = context.home.store.read(lambda c: rows.list_jobs(c, asker.workspace, limit=None))
+    shown = [{**job.shown_to(asker), "created": iso_time(job.created_at)} for job in found if state in (None, job.state)]
     context.emit_list(shown, columns=["id", "kind", "state", "done", "total", "created", "error"])
 
 
 @jobs.command()
 @click.argument("job_id", metavar="JOB")
-@common
+@common("jobs:read")
 def show(context: Context, job_id: str) -> None:
     """Show one job: its progress, its result, its error."""
     from llmops.jobs import rows
 
-    workspace = context.workspace
-    context.emit(context.home.store.read(lambda c: rows.require(c, workspace, job_id)).to_json())
+    asker = context.asker()
+    context.emit(context.home.store.read(lambda c: rows.require(c, asker.workspace, job_id)).shown_to(asker))
 
 
 @jobs.command()
 @click.argument("job_id", metavar="JOB")
-@common
+@common("jobs:cancel")
 def cancel(context: Context, job_id: str) -> None:
     """Cancel a queued job, or stop a running one. What it has finished so far stays."""
     from llmops.jobs import rows
 
-    workspace = context.workspace
-    job = context.home.store.write(lambda c: rows.cancel(c, workspace, job_id))
-    context.emit(job.to_json(), text=f"{job.id} is cancelled")
+    asker = context.asker()
+    job = context.home.store.write(lambda c: rows.cancel(c, asker, job_id))
+    context.emit(job.shown_to(asker), text=f"{job.id} is cancelled")

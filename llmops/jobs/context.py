@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from llmops.jobs.rows import Job
+from llmops.types import Asker
 
 SAY_EVERY = 0.1
 """Seconds between two calls of the listener."""
@@ -49,8 +50,9 @@ class JobContext:
         return self.job.workspace
 
     @property
-    def asker(self) -> str:
-        return self.job.asker
+    def asker(self) -> Asker:
+        """Who ordered the job, as the audit log calls them; what they may read the payload says, where it matters."""
+        return Asker(self.job.workspace, name=self.job.asker, origin=self.job.id)
 
     @property
     def payload(self) -> Mapping[str, Any]:

@@ -20,10 +20,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, exists, func, insert, or_, select, text, update
 
+from llmops.access import audit
 from llmops.errors import Conflict, UnknownName
 from llmops.jobs.tables import jobs
 from llmops.settings import canonical
-from llmops.types import Json
+from llmops.types import Asker, Json
 
 LEASE = 60.0
 """Seconds that a job stays with its owner after the owner's last sign of life."""
@@ -55,8 +56,13 @@ class Job:
     def finished(self) -> bool:
         return self.state in ("done", "failed", "cancelled")
 
-    def to_json(self) -> Json:
-        return {name: getattr(self, name) for name in ("id", "kind", "state", "done", "total", "result", "error")}
+    def shown_to(self, asker: Asker) -> Json:
+        """The job as JSON. What came of it names documents: others than the owner and who ordered it see the numbers alone."""
+        shown = {name: getattr(self, name) for name in ("id", "kind", "state", "done", "total", "result", "error")}
+        if asker.owner or asker.name == self.asker:
+            return shown
+        result = None if self.result is None else {name: _number(value) for name, value in self.result.items() if name != "job"}
+        return {**shown, "result": result, "error": self.error and "it failed; who ordered it can read why"}
 
 
 _COLUMNS = [jobs.c[field.name] for field in fields(Job)]
@@ -69,7 +75,7 @@ def enqueue(connection: Connection, kind: str, workspace: str, asker: str, paylo
 
     Not so a running job: it may have passed by what has changed since, so the same work queues behind it.
     """
-    idempotency = hashlib.sha256(canonical([kind, workspace, payload]).encode()).hexdigest()
+    idempotency = _idempotency(kind, workspace, payload)
     if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": int(idempotency[:15], 16)})
     waiting = select(jobs.c.id).where(jobs.c.idempotency == idempotency, jobs.c.state == "queued")
@@ -95,6 +101,12 @@ def enqueue(connection: Connection, kind: str, workspace: str, asker: str, paylo
     return job_id
 
 
+def was_queued(connection: Connection, kind: str, workspace: str, payload: Mapping[str, Any]) -> bool:
+    """Whether this very work was ever queued, whatever became of it."""
+    wanted = jobs.c.idempotency == _idempotency(kind, workspace, payload)
+    return connection.execute(select(jobs.c.id).where(wanted).limit(1)).first() is not None
+
+
 def get(connection: Connection, workspace: str, job_id: str) -> Job | None:
     """The job, or None where this workspace has none of that id."""
     row = connection.execute(select(*_COLUMNS).where(jobs.c.id == job_id, jobs.c.workspace == workspace)).first()
@@ -117,8 +129,10 @@ def list_jobs(connection: Connection, workspace: str, *, limit: int | None = 50,
     return [Job(*row) for row in connection.execute(query.order_by(jobs.c.row.desc()).limit(limit))]
 
 
-def cancel(connection: Connection, workspace: str, job_id: str) -> Job:
+def cancel(connection: Connection, asker: Asker, job_id: str) -> Job:
     """Cancel a queued job, or tell a running one to stop: it notices at its next step. `Conflict` for a finished one."""
+    workspace = asker.workspace
+    before = require(connection, workspace, job_id)
     changed = connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.workspace == workspace, jobs.c.state.in_(("queued", "running")))
@@ -127,6 +141,7 @@ def cancel(connection: Connection, workspace: str, job_id: str) -> Job:
     job = require(connection, workspace, job_id)
     if not changed.rowcount:
         raise Conflict(f"job {job_id} is {job.state} already", hint="only a queued or running job can be cancelled")
+    audit.record(connection, asker, "job.cancel", job_id, {"kind": job.kind, "ordered_by": job.asker}, before=before.state, after=job.state)
     return job
 
 
@@ -184,6 +199,17 @@ def state_of(connection: Connection, job: Job) -> tuple[str, str | None]:
     """The job's state and owner as they are now."""
     row = connection.execute(select(jobs.c.state, jobs.c.owner).where(jobs.c.row == job.row)).one()
     return row.state, row.owner
+
+
+def _idempotency(kind: str, workspace: str, payload: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical([kind, workspace, payload]).encode()).hexdigest()
+
+
+def _number(value: Any) -> int | float | None:
+    """A value of a result where it is a number, and how many there are where it is a list."""
+    if isinstance(value, list):
+        return len(value)
+    return value if isinstance(value, int | float) else None
 
 
 def _change(connection: Connection, job: Job, **values: Any) -> bool:

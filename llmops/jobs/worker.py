@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from llmops import retention
 from llmops.errors import LLMOpsError
 from llmops.jobs import rows
 from llmops.jobs.deliver import deliver_forever
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 0.4
+LOOK_EVERY = 600.0
+"""Seconds between two looks whether a new day has come for what is done daily."""
 _PATIENCE = 2.0
 """Seconds to wait for the store to come back, and at the end for a delivery under way."""
 
@@ -75,9 +78,12 @@ def _run_up_to(home: Home, job: Job, on_progress: Callable[[Job], None] | None) 
 def _work(home: Home, stop: threading.Event) -> None:
     deliveries = threading.Thread(target=deliver_forever, args=(home, stop), name="deliveries", daemon=True)
     deliveries.start()
-    pause, released = SHORTEST_PAUSE, False
+    pause, released, next_look = SHORTEST_PAUSE, False, 0.0
     while not stop.is_set():
         try:
+            if time.monotonic() >= next_look:
+                retention.queue_daily(home)
+                next_look = time.monotonic() + LOOK_EVERY
             if not released:
                 home.store.write(lambda c: rows.release_dead(c, owner_prefix(home.settings.home)), durable=False)
                 released = True

@@ -19,10 +19,14 @@ from llmops.errors import Conflict, InvalidInput, NotAuthenticated, UnknownName
 from llmops.home import Home
 from llmops.settings import Settings
 from llmops.store.store import Store
+from llmops.types import Asker
+from tests.conftest import OWNER
+
+BOSS = Asker("poc", name="boss", role="admin")
 
 
 def make(store: Store, name: str = "bot", role: str = "application", workspace: str = "poc", **rest) -> keys.NewKey:
-    return store.write(lambda connection: keys.create(connection, workspace, name, role, **rest))
+    return store.write(lambda connection: keys.create(connection, Asker(workspace, owner=True), keys.Wanted(name, role, **rest)))
 
 
 def use(store: Store, token: str) -> keys.Key:
@@ -123,12 +127,12 @@ def test_an_expiry_is_in_a_time_to_come(store: Store, expires_at: float):
 def test_t05_a_revoked_key_opens_nothing_at_once(store: Store, by: str):
     made = make(store)
     named = made.name if by == "name" else made.id
-    assert store.write(lambda connection: keys.revoke(connection, "poc", named, "key:boss")).state == "revoked"
+    assert store.write(lambda connection: keys.revoke(connection, BOSS, named)).state == "revoked"
     with pytest.raises(NotAuthenticated, match="revoked"):
         use(store, made.key)
-    store.write(lambda connection: keys.revoke(connection, "poc", named, "key:boss"))
+    store.write(lambda connection: keys.revoke(connection, BOSS, named))
     rows = store.read(lambda connection: connection.execute(select(audit_table.c.action, audit_table.c.actor).order_by(audit_table.c.row)).all())
-    assert [tuple(row) for row in rows] == [("keys.create", "owner"), ("keys.revoke", "key:boss")]
+    assert [tuple(row) for row in rows] == [("keys.create", "owner"), ("keys.revoke", "boss")]
 
 
 def test_t05_keys_that_begin_alike_and_are_equally_long_never_stand_for_each_other(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -146,7 +150,7 @@ def test_t05_keys_that_begin_alike_and_are_equally_long_never_stand_for_each_oth
     for token in (*crossed, one.key[:-1], f"{one.key}A"):
         with pytest.raises(NotAuthenticated):
             use(store, token)
-    store.write(lambda connection: keys.revoke(connection, "poc", one.id))
+    store.write(lambda connection: keys.revoke(connection, OWNER, one.id))
     with pytest.raises(NotAuthenticated, match="revoked"):
         use(store, one.key)
     assert use(store, other.key).role == "application"
@@ -158,7 +162,7 @@ def test_t05_a_key_that_one_home_revokes_is_refused_by_another_at_once(store_set
         for one in made:
             assert use(there.store, one.key).state == "active"
         for gone, one in enumerate(made):
-            here.store.write(lambda connection, one=one: keys.revoke(connection, "poc", one.id))
+            here.store.write(lambda connection, one=one: keys.revoke(connection, OWNER, one.id))
             for number, each in enumerate(made):
                 if number <= gone:
                     with pytest.raises(NotAuthenticated, match="revoked"):
@@ -171,7 +175,7 @@ def test_t09_another_workspace_cannot_see_or_revoke_a_key(store: Store):
     made = make(store, workspace="dev")
     assert store.read(lambda connection: keys.list_keys(connection, "poc")) == []
     with pytest.raises(UnknownName) as refused:
-        store.write(lambda connection: keys.revoke(connection, "poc", made.id))
+        store.write(lambda connection: keys.revoke(connection, OWNER, made.id))
     assert "bot" not in refused.value.hint
     assert use(store, made.key).workspace == "dev"
 
@@ -238,7 +242,7 @@ def test_names_of_people_may_be_japanese_or_mail_addresses(store: Store):
 
 
 def test_a_failed_audit_makes_no_key(store: Store, monkeypatch: pytest.MonkeyPatch):
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no audit")
 
     monkeypatch.setattr("llmops.access.audit.record", broken)

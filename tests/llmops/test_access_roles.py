@@ -5,39 +5,54 @@ from __future__ import annotations
 import pytest
 
 from llmops.access.principals import parse_principals, principals_of
-from llmops.access.roles import PERMISSIONS, ROLES, permits
-from llmops.errors import InvalidInput, UnknownName
-from server.app import DOORS
+from llmops.access.roles import KINDS, PERMISSIONS, ROLES, check_permitted, permits
+from llmops.errors import InvalidInput, NotPermitted, UnknownName
+from llmops.types import Asker
 
 
-def test_an_application_chats_searches_and_gives_feedback_and_nothing_else():
-    assert {p for p in PERMISSIONS if permits("application", p)} == {"chat:use", "search:use", "feedback:write"}
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_application_chats_searches_and_gives_feedback_and_nothing_else(kind: str):
+    allowed = {"chat:use", "search:use", "feedback:write"}
+    assert {p for p in PERMISSIONS if permits(kind, "application", p)} == (set() if kind == "pipeline" else allowed)
 
 
-def test_an_admin_has_every_permission():
-    assert all(permits("admin", permission) for permission in PERMISSIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_keys_audit_and_retention_are_the_admins(kind: str):
+    for permission in ("keys:manage", "audit:read", "retention:run"):
+        assert [role for role in ROLES.values() if permits(kind, role, permission)] == ["admin"]
 
 
-def test_every_permission_guards_a_route():
-    assert {route.permission for door in DOORS for route in door.routes if route.permission} == set(PERMISSIONS)
+def test_in_poc_people_read_and_ingest_and_an_admin_and_an_ml_engineer_promote():
+    everybody = set(ROLES.values()) - {"application"}
+    for permission in ("documents:read", "documents:write", "search:use", "chat:use"):
+        assert everybody <= PERMISSIONS[permission]["poc"]
+    assert PERMISSIONS["promotion:send"]["poc"] == {"admin", "ml-engineer"}
 
 
-def test_a_business_user_changes_nothing_but_feedback():
-    allowed = {p for p in PERMISSIONS if permits("business-user", p)}
-    assert {p for p in allowed if p.endswith(("write", "cancel", "manage"))} == {"feedback:write"}
+def test_in_prod_nobody_changes_a_document_by_hand():
+    assert not PERMISSIONS["documents:write"]["prod"] and not PERMISSIONS["collections:write"]["prod"]
+    assert "ml-engineer" in PERMISSIONS["promotion:receive"]["prod"]
+    for role in ("data-scientist", "business-user"):
+        assert {p for p in PERMISSIONS if permits("prod", role, p)} == {"metrics:read", "openapi:read"}
 
 
-def test_a_role_that_is_not_known_may_nothing():
-    assert not any(permits(role, permission) for role in ("", "root", "Admin") for permission in PERMISSIONS)
+def test_a_role_or_a_kind_that_is_not_known_may_nothing():
+    assert not any(permits("poc", role, permission) for role in ("", "root", "Admin") for permission in PERMISSIONS)
+    assert not any(permits(kind, "admin", permission) for kind in ("", "Prod") for permission in PERMISSIONS)
 
 
 def test_a_permission_that_is_misspelled_fails():
     with pytest.raises(UnknownName, match="permission"):
-        permits("admin", "chat:us")
+        permits("poc", "admin", "chat:us")
 
 
-def test_the_table_names_known_roles_only():
-    assert all(roles <= set(ROLES) for roles in PERMISSIONS.values())
+def test_a_scope_narrows_a_role_and_widens_none():
+    narrow = Asker("poc", role="application", scopes=frozenset({"search:use", "keys:manage"}))
+    check_permitted("poc", narrow, "search:use")
+    for permission in ("chat:use", "keys:manage"):
+        with pytest.raises(NotPermitted) as refused:
+            check_permitted("poc", narrow, permission)
+        assert refused.value.hint
 
 
 def test_principals_are_exactly_those_named():

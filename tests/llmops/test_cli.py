@@ -53,16 +53,16 @@ def run(settings: Settings, monkeypatch: pytest.MonkeyPatch):
 
 @click.command()
 @as_option
-@common
+@common("")
 def tell(context: Context, as_: str | None) -> None:
     """Tell what was understood."""
-    asker = context.owner_or(as_)
+    asker = context.asker(as_)
     context.message("a message")
     context.emit({"workspace": context.workspace, "owner": asker.owner, "principals": sorted(asker.principals), "config": context.config})
 
 
 @click.command()
-@common
+@common("")
 async def later(context: Context) -> None:
     for number in range(2):
         context.emit({"n": number}, f"number {number}")
@@ -70,14 +70,14 @@ async def later(context: Context) -> None:
 
 
 @click.command()
-@common
+@common("")
 def hostile(context: Context) -> None:
     context.emit_list([{"name": "a\x1b[2Jb\r\nc\u202e\ud800\x9b", "n": None}, {"name": "日本", "n": 1.5}], columns=["name", "n"])
 
 
 @click.command()
 @click.argument("kind")
-@common
+@common("")
 def fail(context: Context, kind: str) -> None:
     context.home.store  # noqa: B018  # it must be closed again
     errors = {
@@ -97,7 +97,7 @@ def pets() -> None:
 
 
 @pets.command("feed")
-@common
+@common("")
 def feed(context: Context) -> None:
     context.emit({"fed": True})
 

@@ -52,6 +52,8 @@ def test_the_starter_has_every_key_and_its_defaults():
     shapes |= {
         "ServerLimits": spelled["server"],
         "OutboundSettings": spelled["outbound"],
+        "RetentionSettings": spelled["retention"],
+        "Workspace": {"name": "told in words", "kind": "told in words"},
         "Route": spelled["routes"][0],
         "Timeouts": spelled["routes"][0]["timeouts"],
     }

@@ -16,6 +16,8 @@ from llmops.jobs import rows, worker
 from llmops.jobs.run import MOST_ATTEMPTS
 from llmops.jobs.tables import jobs
 from llmops.store.store import Store
+from llmops.types import Asker
+from tests.conftest import OWNER
 from tests.llmops import job_kinds  # noqa: F401  registers the kinds
 
 
@@ -29,7 +31,7 @@ def get(store: Store, job_id: str) -> rows.Job:
 
 def test_a_job_as_the_api_shows_it(store: Store) -> None:
     job = get(store, put(store, file="a"))
-    assert job.to_json() == {"id": job.id, "kind": "count", "state": "queued", "done": 0, "total": 0, "result": None, "error": None}
+    assert job.shown_to(OWNER) == {"id": job.id, "kind": "count", "state": "queued", "done": 0, "total": 0, "result": None, "error": None}
     assert job.id.startswith("job_")
     assert len(job.id) == 36
     assert store.read(lambda c: rows.get(c, "dev", job.id)) is None, "a workspace does not see another's jobs"
@@ -116,16 +118,16 @@ def test_t56_a_clock_that_was_set_back_holds_no_job_for_long(home: Home) -> None
 
 def test_cancel(store: Store) -> None:
     queued, running = put(store, file="q"), put(store, file="r")
-    assert store.write(lambda c: rows.cancel(c, "poc", queued)).state == "cancelled"
+    assert store.write(lambda c: rows.cancel(c, OWNER, queued)).state == "cancelled"
     claimed = store.write(lambda c: rows.claim(c, "me"))
     assert claimed is not None
     assert claimed.id == running, "a cancelled job is not run"
-    assert store.write(lambda c: rows.cancel(c, "poc", running)).state == "cancelled"
+    assert store.write(lambda c: rows.cancel(c, OWNER, running)).state == "cancelled"
     assert not store.write(lambda c: rows.finish(c, claimed, result={}))
     with pytest.raises(Conflict, match="cancelled already"):
-        store.write(lambda c: rows.cancel(c, "poc", running))
+        store.write(lambda c: rows.cancel(c, OWNER, running))
     with pytest.raises(UnknownName):
-        store.write(lambda c: rows.cancel(c, "dev", running))
+        store.write(lambda c: rows.cancel(c, Asker("dev", owner=True), running))
 
 
 def test_list_is_paged_and_newest_first(store: Store) -> None:
@@ -188,7 +190,7 @@ def test_the_command_line_lists_shows_and_cancels(home: Home, cli: Callable[...,
     assert [job["id"] for job in listed] == ids[::-1]
     assert listed[0]["state"] == "queued"
     assert ids[0] in cli("jobs", "list").stdout
-    assert cli("jobs", "show", ids[0], "--json").json == get(home.store, ids[0]).to_json()
+    assert cli("jobs", "show", ids[0], "--json").json == get(home.store, ids[0]).shown_to(OWNER)
     assert cli("jobs", "cancel", ids[0], "--json").json["state"] == "cancelled"
     refused = cli("jobs", "cancel", ids[0])
     assert refused.rc == 2

@@ -14,6 +14,7 @@ import pytest
 from llmops.home import Home
 from llmops.jobs import rows, worker
 from llmops.store import outbox
+from tests.conftest import OWNER
 from tests.crash import Running
 from tests.llmops import job_kinds
 
@@ -132,7 +133,7 @@ def test_a_running_job_that_is_cancelled_ends_soon(store_home: Home, start: Star
     start("work").wait_for_line("up")
     job_id = put(store_home, kind, steps=400)
     wait_until(lambda: get(store_home, job_id).done > 2)
-    store_home.store.write(lambda c: rows.cancel(c, "poc", job_id))
+    store_home.store.write(lambda c: rows.cancel(c, OWNER, job_id))
     following = put(store_home, file=str(store_home.settings.home / "following"), steps=1)
     assert wait_until(lambda: get(store_home, following).state == "done") < 8
     assert get(store_home, job_id).state == "cancelled"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import signal
 from collections.abc import Iterator
@@ -125,3 +126,47 @@ def test_a_change_of_the_tables_becomes_the_next_migration(tmp_path: Path, monke
     assert 'sa.Column("detail", JSON' in written.replace("'", '"')
     with pytest.raises(InvalidInput):
         revise("  ")
+
+
+def test_t53_a_store_of_the_first_revision_keeps_its_keys_its_rights_and_its_audit_log(empty: Settings) -> None:
+    """Rows as the first revision wrote them: afterwards the key opens, the documents are read by whom they were, the chain holds."""
+    from alembic import command
+
+    from llmops.access import audit, keys
+    from llmops.store.store import Store
+    from llmops.types import Asker
+    from vectorstore.rows import collections, listing
+
+    asker = Asker("poc", frozenset({"workspace:poc"}), name="key:a")
+
+    def fill(connection: Connection) -> None:
+        command.upgrade(migrate.alembic_config(connection), "0001")
+        shared, alices = (hashlib.sha256(f'["{name}"]'.encode()).hexdigest()[:32] for name in ("workspace:poc", "user:alice"))
+        values = {"shared": shared, "alices": alices, "secret": hashlib.sha256(b"x" * 43).hexdigest()}
+        kept = {"at": 1.5, "workspace": "poc", "actor": "owner", "action": "keys.create", "object": "key:a", "detail": {}, "previous_hash": ""}
+        for statement in (
+            """insert into acls values (:shared, '["workspace:poc"]'), (:alices, '["user:alice"]')""",
+            "insert into acl_principals values ('workspace:poc', :shared), ('user:alice', :alices)",
+            "insert into collections (id, workspace, name, encoder, seq, rights_seq, created_at) values ('col_1', 'poc', 'docs', 'e', 1, 0, 0)",
+            """insert into documents (id, workspace, collection_row, source, external_id, acl_id, rights_seq, state, version, chunks, updated_at)
+               values ('doc_1', 'poc', 1, 's', 'a', :shared, 0, 'ready', 1, 0, 0), ('doc_2', 'poc', 1, 's', 'b', :alices, 0, 'ready', 1, 0, 0)""",
+            """insert into keys (id, workspace, name, role, groups, secret_hash, created_at)
+               values ('0123456789abcdef', 'poc', 'a', 'admin', '[]', :secret, 0)""",
+            f"""insert into audit (at, workspace, actor, action, object, detail, previous_hash, hash)
+                values (1.5, 'poc', 'owner', 'keys.create', 'key:a', '{{}}', '', '{audit.chain_hash(kept)}')""",
+        ):
+            connection.execute(text(statement), {name: value for name, value in values.items() if f":{name}" in statement})
+
+    old = Store(empty.store_url)
+    old.write(fill)
+    old.close()
+    with Home(empty) as home:
+        assert home.store.read(lambda c: keys.authenticate(c, f"llmops_0123456789abcdef_{'x' * 43}")).name == "a"
+        assert home.store.read(lambda c: [(listing.rights_of(c, row)["acl"], listing.rights_of(c, row)["inherited"]) for row in (1, 2)]) == [
+            (["workspace:poc"], True),
+            (["user:alice"], False),
+        ]
+        assert home.store.read(lambda c: collections.listing(c, asker))[0]["documents"] == {"ready": 1, "failed": 0}
+        home.store.write(lambda c: audit.record(c, asker, "x.do", "thing"))
+        found = home.store.read(audit.verify)
+        assert (found.ok, found.entries) == (True, 2), found.faults

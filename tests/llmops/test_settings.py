@@ -22,6 +22,12 @@ provider = "extractive"
     [
         ('[outbound]\nallow = ["x"]\n', (":2: outbound.allow: ", "'x' is not a network")),
         ('[outbound]\nallow = ["10.0.0.1/8"]\n', (":2: ", "not a network")),
+        ('workspaces = ["mine"]\n', (":1: ", "'mine' needs a kind", 'name = "mine", kind = ')),
+        ('workspaces = ["poc", { name = "mine", kind = "production" }]\n', (":1: ", "'poc', 'dev', 'pipeline' or 'prod'")),
+        ('workspaces = ["poc", "poc"]\n', (":1: ", "once")),
+        ("workspaces = []\n", (":1: ", "one at least")),
+        ('[retention]\nanswers = "soon"\n', (":2: retention.answers", "write 30m, 12h, 90d or 52w")),
+        ('[server]\ntrusted_proxies = ["10.0.0.0/40"]\n', (":2: ", "not a network")),
         (ROUTE.format('workspaces = ["nope"]'), (":3: ", "'r'", "workspace 'nope'", "known: ")),
         ('[[chains]]\nname = "c"\nworkspaces = ["porc"]\n', (":3: ", "'c'", "did you mean 'poc'")),
         ('[[chains]]\nname = "a"\n[[chains]]\nname = "c"\nroute = "defualt"\n', (":5: ", "chain 'c'", "did you mean 'default'")),
@@ -40,8 +46,12 @@ def test_names_that_lead_nowhere_are_named_with_their_line(tmp_path: Path, toml:
 
 def test_networks_and_workspaces_that_exist_are_good(tmp_path: Path) -> None:
     file = tmp_path / "llmops.toml"
-    file.write_text('workspaces = ["mine"]\n[outbound]\nallow = ["10.0.0.0/8", "fd00::/8", "127.0.0.1"]\n' + ROUTE.format('workspaces = ["mine"]'))
+    file.write_text(
+        'workspaces = ["poc", { name = "mine", kind = "prod" }]\n[outbound]\nallow = ["10.0.0.0/8", "fd00::/8", "127.0.0.1"]\n'
+        + ROUTE.format('workspaces = ["mine"]')
+    )
     settings = Settings.load(file, environ={})
-    assert settings.routes[0].workspaces == ("mine",)
+    assert settings.routes[0].workspaces == ("mine",) and settings.workspace_names == ["poc", "mine"]
+    assert (settings.kind_of("poc"), settings.kind_of("mine")) == ("poc", "prod")
     assert settings.place("routes", 0, "targets", 0, "provider") == f"{file}:8: "
     assert settings.place("chains", 0, "kind") == ""

@@ -26,6 +26,7 @@ from llmops.home import Home
 from llmops.settings import Settings
 from llmops.store.store import Store
 from llmops.testing import FaultyProvider
+from llmops.types import Asker
 from server.app import DOORS, make_app
 from server.door import DoorRoute
 
@@ -116,7 +117,7 @@ def make_key(folder: Path, name: str, role: str, workspace: str = "poc", **optio
     """A key of the home in `folder`, whose store is made where there is none yet."""
     file = folder / "llmops.toml"
     with Home(Settings.load(file if file.exists() else None, environ={"LLMOPS_HOME": str(folder / ".llmops")})) as home:
-        return home.store.write(lambda c: keys.create(c, workspace, name, role, **options)).key
+        return home.store.write(lambda c: keys.create(c, Asker(workspace, owner=True), keys.Wanted(name, role, **options))).key
 
 
 @contextmanager
@@ -229,7 +230,8 @@ async def client(app: FastAPI) -> AsyncIterator[Client]:
 @pytest.fixture
 def key(home: Home) -> Callable[..., str]:
     def make(role: str = "admin", workspace: str = "poc", **options: Any) -> str:
-        return home.store.write(lambda c: keys.create(c, workspace, f"{role}-{time.monotonic_ns()}", role, **options)).key
+        wanted = keys.Wanted(f"{role}-{time.monotonic_ns()}", role, **options)
+        return home.store.write(lambda c: keys.create(c, Asker(workspace, owner=True), wanted)).key
 
     return make
 

@@ -17,12 +17,13 @@ from vectorstore.tables import FOREVER, chunks, documents, vectors, versions
 OWNER = Asker("poc", owner=True)
 
 
-def check_collection(home: Home, name: str, queries: list[str]) -> None:
+def check_collection(home: Home, name: str, queries: list[str], workspace: str = "poc") -> None:
     """Rows agree with each other, the index finds every single chunk, and a search finds what brute force over the rows finds."""
-    home.store.read(lambda c: _check_rows(c, collections.find(c, "poc", name)))
-    home.store.read(lambda c: _check_index(c, View(home, collections.find(c, "poc", name)), collections.find(c, "poc", name)))
+    collection = home.store.read(lambda c: collections.find(c, workspace, name))
+    home.store.read(lambda c: _check_rows(c, collection))
+    home.store.read(lambda c: _check_index(c, View(home, collection), collection))
     for query in queries:
-        _check_search(home, name, query)
+        _check_search(home, collection, query)
 
 
 def _check_rows(connection, collection) -> None:
@@ -51,7 +52,7 @@ def _check_rows(connection, collection) -> None:
 def _check_index(connection, view, collection) -> None:
     """What a reader that begins now sees, in segments and tail: every live chunk once, each the nearest to its own vector."""
     moment = view.refresh(connection, collection)
-    masks = moment.masks(collection.seq, moment.allowed(None))
+    masks = moment.masks(collection.seq, np.ones(len(moment.slots), dtype=np.bool_))
     seen = np.concatenate([np.zeros(0, dtype=np.int64), *(part.segment.rows[mask] for part, mask in zip(moment.parts, masks, strict=True))])
     found = connection.execute(
         select(chunks.c.row, chunks.c.text_hash, vectors.c.vector)
@@ -70,9 +71,9 @@ def _check_index(connection, view, collection) -> None:
         assert not lost, f"chunks {lost} are not found by their own vectors"
 
 
-def _check_search(home: Home, name: str, query: str) -> None:
+def _check_search(home: Home, collection, query: str) -> None:
     """The dense leg's best ten are those of a plain scan over the vectors in rows."""
-    found = Searcher(home).search(query, collection=name, asker=OWNER, k=1000)
+    found = Searcher(home).search(query, collection=collection.name, asker=Asker(collection.workspace, owner=True), k=1000)
     by_text = {(hit.passage.document_id, hit.passage.start): hit.legs["dense"] for hit in found.hits if "dense" in hit.legs}
 
     def brute(connection):
@@ -80,9 +81,7 @@ def _check_search(home: Home, name: str, query: str) -> None:
             select(documents.c.id, chunks.c.start, vectors.c.vector)
             .join(documents, documents.c.row == chunks.c.document_row)
             .join(vectors, (vectors.c.text_hash == chunks.c.text_hash) & (vectors.c.encoder == found.encoder))
-            .where(
-                chunks.c.seq_to == FOREVER, documents.c.workspace == "poc", chunks.c.collection_row == collections.find(connection, "poc", name).row
-            )
+            .where(chunks.c.seq_to == FOREVER, documents.c.workspace == collection.workspace, chunks.c.collection_row == collection.row)
         ).all()
         return {(row.id, row.start): float(np.frombuffer(row.vector, "<f4") @ found.query_vector) for row in rows}
 

@@ -210,7 +210,7 @@ def run_in_process(home: Home, folder):
 
     order = Order("docs", "pages", root=str(folder))
     job_id = home.store.write(lambda c: jobs.enqueue(c, "ingest", "poc", "owner", order.to_json()))
-    return finish(home, "poc", job_id).to_json()["result"]
+    return finish(home, "poc", job_id).result
 
 
 def test_an_encoder_that_changed_under_a_collection_is_refused(home: Home, cli, folder):

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from llmops.home import Home
 from llmops.jobs import rows as jobs
 from llmops.jobs.worker import finish
+from tests.conftest import OWNER
 from tests.crash import LLMOPS, crash_at
 from tests.vectorstore.invariants import check_collection
 from vectorstore import documents
@@ -147,7 +148,7 @@ def test_a_cancelled_job_publishes_nothing_of_a_long_document(home: Home, folder
     while not encoder.calls:
         time.sleep(0.01)
     began = time.monotonic()
-    home.store.write(lambda c: jobs.cancel(c, "poc", job_id))
+    home.store.write(lambda c: jobs.cancel(c, OWNER, job_id))
     waiting.join()
     assert time.monotonic() - began < 6
     assert max(encoder.calls) <= 64 and states(home) == {}

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 TAIL_SEGMENTS = 8
 """Segments in memory beyond this number are merged into one."""
+MOST_ASKERS = 64
+"""Sets of principals whose rights are remembered for a collection; a byte for each document's version and set."""
 LONGEST_TAIL = 4096
 """Chunks in memory beyond this number, and beyond a fifth of all, are let go of once segments on disk hold them."""
 
@@ -50,10 +54,8 @@ class Moment:
     acls: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     acl_ids: Mapping[str, int] = field(default_factory=dict)
 
-    def allowed(self, readable: set[str] | None) -> NDArray[np.bool_]:
-        """For every slot, whether it may be read; None reads all."""
-        if readable is None:
-            return np.ones(len(self.slots), dtype=np.bool_)
+    def under(self, readable: set[str]) -> NDArray[np.bool_]:
+        """For every slot, whether its access list is one of these."""
         table = np.zeros(len(self.acl_ids), dtype=np.bool_)
         table[[number for acl_id, number in self.acl_ids.items() if acl_id in readable]] = True
         return table[self.acls]
@@ -73,6 +75,7 @@ class View:
         self._lock = threading.Lock()
         self._moment = Moment(seq=-1, rights_seq=-1)
         self._metadata: tuple[int, dict[tuple[int, int], Mapping[str, Any]]] = (-1, {})
+        self._allowed: tuple[Moment, OrderedDict[frozenset[str], NDArray[np.bool_]]] = (self._moment, OrderedDict())
 
     def refresh(self, connection: Connection, collection: collections.Collection) -> Moment:
         """The moment of the collection's present sequence, as this connection reads it."""
@@ -84,6 +87,23 @@ class View:
             if self._moment.seq < collection.seq or self._moment.rights_seq < collection.rights_seq:
                 self._moment = _advance(connection, collection, self._moment, self._folder, self._dimension)
             return self._moment
+
+    def allowed(self, connection: Connection, collection: collections.Collection, moment: Moment, asker: Asker) -> NDArray[np.bool_]:
+        """For every slot, whether the asker may read it. Remembered for a moment: an access list never changes, only whose it is does."""
+        if asker.owner:
+            return np.ones(len(moment.slots), dtype=np.bool_)
+        if (moment.seq, moment.rights_seq) != (collection.seq, collection.rights_seq):
+            # Another thread's moment, newer than this connection's reading, which may lack its newest lists: good for now, not to be kept.
+            return moment.under(changes.readable_acls(connection, asker.principals))
+        of, known = self._allowed
+        if of is not moment:
+            of, known = self._allowed = (moment, OrderedDict())
+        if (mask := known.get(asker.principals)) is None:
+            mask = known[asker.principals] = moment.under(changes.readable_acls(connection, asker.principals))
+            while len(known) > MOST_ASKERS:
+                with suppress(KeyError):  # another thread was quicker
+                    known.popitem(last=False)
+        return mask
 
     def matching(
         self, connection: Connection, collection: collections.Collection, moment: Moment, predicate: Callable[[Mapping[str, Any]], bool]
@@ -98,11 +118,6 @@ class View:
         for key, slot in moment.slots.items():
             mask[slot] = key in known and predicate(known[key])
         return mask
-
-
-def readable_by(connection: Connection, asker: Asker) -> set[str] | None:
-    """The access lists that an asker may read under; None for the owner, who reads all."""
-    return None if asker.owner else changes.readable_acls(connection, asker.principals)
 
 
 def _advance(connection: Connection, collection: collections.Collection, before: Moment, folder: Any, dimension: int) -> Moment:

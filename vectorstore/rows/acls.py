@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select
 
-from llmops.access.principals import parse_principal
+from llmops.access.principals import parse_principal, principal
 from llmops.errors import InvalidInput
 from llmops.settings import canonical
 from llmops.store.upsert import upsert
@@ -20,6 +20,11 @@ def parse_acl(principals: Iterable[str]) -> list[str]:
         return sorted({parse_principal(principal) for principal in principals})
     except InvalidInput as wrong:
         raise InvalidInput(str(wrong), hint=wrong.hint, param="acl") from None
+
+
+def workspace_only(workspace: str) -> list[str]:
+    """The access list of what nobody said more of: its whole workspace."""
+    return [principal("workspace", workspace)]
 
 
 def intern(connection: Connection, principals: list[str]) -> str:
@@ -37,3 +42,14 @@ def names_any(connection: Connection, acl_id: str, principals: Iterable[str]) ->
     """Whether an access list names one of these principals."""
     wanted = acl_principals.c.principal.in_(sorted(principals)) & (acl_principals.c.acl_id == acl_id)
     return connection.execute(select(acl_principals.c.acl_id).where(wanted).limit(1)).first() is not None
+
+
+def principals(connection: Connection, acl_id: str) -> list[str]:
+    """Whom an access list names."""
+    return list(connection.execute(select(acls.c.principals).where(acls.c.id == acl_id)).scalar_one())
+
+
+def moved(connection: Connection, acl_id: str, source: str, target: str) -> str:
+    """The access list as it reads in another workspace: for who was of the one it is for who is of the other."""
+    before = principals(connection, acl_id)
+    return intern(connection, sorted({principal("workspace", target) if name == principal("workspace", source) else name for name in before}))

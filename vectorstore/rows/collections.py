@@ -13,7 +13,10 @@ from sqlalchemy import Connection, func, select, update
 from llmops.errors import Conflict, InvalidInput, UnknownName, near_names
 from llmops.output import iso_time
 from llmops.store.upsert import upsert
-from vectorstore.tables import FOREVER, chunks, collections, documents
+from llmops.types import Asker
+from vectorstore.rows import acls
+from vectorstore.rows.hits import only_readable
+from vectorstore.tables import collections, documents
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -27,6 +30,7 @@ class Collection:
     encoder: str
     seq: int
     rights_seq: int
+    acl_id: str
     created_at: float
 
 
@@ -41,12 +45,12 @@ def find(connection: Connection, workspace: str, name: str) -> Collection:
 
 
 def ensure(connection: Connection, workspace: str, name: str, encoder: str) -> Collection:
-    """The collection of that name, made if need be. Raises `Conflict` where it was made with another encoder."""
+    """The collection of that name, made if need be, readable by its workspace. Raises `Conflict` where it was made with another encoder."""
     if not _NAME.fullmatch(name):
         raise InvalidInput(
             f"not a name for a collection: {name!r}", hint="up to 100 letters, digits, '.', '_' and '-', a letter or digit first", param="collection"
         )
-    now = {"seq": 0, "rights_seq": 0, "created_at": time.time()}
+    now = {"seq": 0, "rights_seq": 0, "acl_id": acls.intern(connection, acls.workspace_only(workspace)), "created_at": time.time()}
     values = {"id": f"col_{uuid.uuid4().hex}", "workspace": workspace, "name": name, "encoder": encoder, **now}
     connection.execute(upsert(connection, collections).values(values).on_conflict_do_nothing())
     collection = find(connection, workspace, name)
@@ -74,23 +78,36 @@ def next_rights_seq(connection: Connection, row: int) -> int:
     return int(connection.execute(moved.returning(collections.c.rights_seq)).scalar_one())
 
 
-def listing(connection: Connection, workspace: str) -> list[dict[str, Any]]:
-    """Every collection of a workspace with its counts, by name."""
-    found = connection.execute(select(collections).where(collections.c.workspace == workspace).order_by(collections.c.name))
-    return [describe(connection, Collection(*row)) for row in found.all()]
+def inherited(connection: Connection, row: int) -> str:
+    """The access list that a new document of the collection gets."""
+    return str(connection.execute(select(collections.c.acl_id).where(collections.c.row == row)).scalar_one())
 
 
-def describe(connection: Connection, collection: Collection) -> dict[str, Any]:
-    """A collection as users see it."""
-    by_state = select(documents.c.state, func.count()).where(documents.c.collection_row == collection.row).group_by(documents.c.state)
-    states: dict[str, int] = dict(connection.execute(by_state).all())
-    live = select(func.count()).where(chunks.c.collection_row == collection.row, chunks.c.seq_to == FOREVER)
+def set_acl(connection: Connection, row: int, acl_id: str) -> None:
+    connection.execute(update(collections).where(collections.c.row == row).values(acl_id=acl_id))
+
+
+def exists(connection: Connection, workspace: str, name: str) -> bool:
+    here = (collections.c.workspace == workspace) & (collections.c.name == name)
+    return connection.execute(select(collections.c.row).where(here)).first() is not None
+
+
+def listing(connection: Connection, asker: Asker) -> list[dict[str, Any]]:
+    """Every collection of the asker's workspace with its counts, by name."""
+    found = connection.execute(select(collections).where(collections.c.workspace == asker.workspace).order_by(collections.c.name))
+    return [describe(connection, Collection(*row), asker) for row in found.all()]
+
+
+def describe(connection: Connection, collection: Collection, asker: Asker) -> dict[str, Any]:
+    """A collection as the asker sees it: only documents that may be read are counted."""
+    here = select(documents.c.state, func.count(), func.sum(documents.c.chunks)).where(documents.c.collection_row == collection.row)
+    states = {state: (count, chunks) for state, count, chunks in connection.execute(only_readable(here, asker).group_by(documents.c.state))}
     return {
         "name": collection.name,
         "workspace": collection.workspace,
         "encoder": collection.encoder,
         "seq": collection.seq,
-        "documents": {"ready": states.get("ready", 0), "failed": states.get("failed", 0)},
-        "chunks": connection.execute(live).scalar_one(),
+        "documents": {state: states.get(state, (0, 0))[0] for state in ("ready", "failed")},
+        "chunks": int(sum(chunks for _, chunks in states.values())),
         "created_at": iso_time(collection.created_at),
     }

@@ -41,7 +41,7 @@ class NewChunk(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A document's new content, ready to become visible. `acl` None keeps what is, or gives the workspace."""
+    """A document's new content, ready to become visible. `acl` None keeps what is; a new document inherits its collection's."""
 
     external_id: str
     title: str
@@ -80,11 +80,17 @@ def states(connection: Connection, collection_row: int, source: str) -> dict[str
     return dict(_states(connection, (documents.c.collection_row == collection_row) & (documents.c.source == source)))
 
 
+def rows_of(connection: Connection, collection_row: int, source: str) -> list[int]:
+    """The documents of a source, withdrawn ones too: their rights count for what was answered from them."""
+    wanted = select(documents.c.row).where(documents.c.collection_row == collection_row, documents.c.source == source)
+    return list(connection.execute(wanted.order_by(documents.c.row)).scalars())
+
+
 def states_of(connection: Connection, collection_row: int, source: str, external_ids: Iterable[str]) -> dict[str, State]:
     """The documents of these external ids, as far as they are there."""
     found: dict[str, State] = {}
     mine = (documents.c.collection_row == collection_row) & (documents.c.source == source)
-    for part in _parts(list(external_ids)):
+    for part in in_parts(list(external_ids)):
         found.update(_states(connection, mine & documents.c.external_id.in_(part)))
     return found
 
@@ -113,7 +119,7 @@ def publish(connection: Connection, collection: collections.Collection, source: 
     for content in batch.blobs.values():
         blobs.keep(connection, content)
     seq = collections.next_seq(connection, collection.row)
-    _end(connection, list(batch.gone.values()), seq)
+    end(connection, list(batch.gone.values()), seq)
     for document in batch.ready.values():
         _publish_one(connection, collection, source, document, seq)
     for failure in batch.failed.values():
@@ -123,7 +129,7 @@ def publish(connection: Connection, collection: collections.Collection, source: 
 
 def _publish_one(connection: Connection, collection: collections.Collection, source: str, new: NewVersion, seq: int) -> None:
     row, version = _upsert(connection, collection, source, new.external_id, new.acl, state="ready", error=None)
-    _close(connection, [row], seq)
+    close(connection, [row], seq)
     version += 1
     connection.execute(update(documents).where(documents.c.row == row).values(version=version, chunks=len(new.chunks)))
     connection.execute(
@@ -152,20 +158,22 @@ def _upsert(
 ) -> tuple[int, int]:
     """The document's row and its newest version so far; the row is made, or its state and rights are set."""
     here = (documents.c.collection_row == collection.row) & (documents.c.source == source) & (documents.c.external_id == external_id)
-    found = connection.execute(select(documents.c.row, documents.c.version, documents.c.acl_id).where(here)).first()
+    found = connection.execute(select(documents.c.row, documents.c.version).where(here)).first()
     values: dict[str, Any] = {"state": state, "error": error, "updated_at": time.time()}
     if found is not None:
-        if acl is not None and (acl_id := acls.intern(connection, acl)) != found.acl_id:
-            values |= {"acl_id": acl_id, "rights_seq": collections.next_rights_seq(connection, collection.row)}
+        if acl is not None:
+            set_rights(connection, collection, [found.row], acl)
         connection.execute(update(documents).where(documents.c.row == found.row).values(values))
         return found.row, found.version
+    acl_id = collections.inherited(connection, collection.row) if acl is None else acls.intern(connection, acl)
     values |= {
         "id": f"doc_{uuid.uuid4().hex}",
         "workspace": collection.workspace,
         "collection_row": collection.row,
         "source": source,
         "external_id": external_id,
-        "acl_id": acls.intern(connection, acl if acl is not None else [f"workspace:{collection.workspace}"]),
+        "acl_id": acl_id,
+        "inherits": acl is None,
         "rights_seq": collection.rights_seq,
         "version": 0,
         "chunks": 0,
@@ -173,35 +181,45 @@ def _upsert(
     return connection.execute(insert(documents).values(values).returning(documents.c.row)).scalar_one(), 0
 
 
-def set_rights(connection: Connection, collection: collections.Collection, row: int, acl: list[str]) -> None:
-    """Give a document another access list; every reader sees it with its next search."""
+def set_rights(connection: Connection, collection: collections.Collection, rows: Sequence[int], acl: list[str] | None) -> None:
+    """Give documents another access list, None for the collection's; every reader sees it with its next search."""
+    # First of all: it holds the collection's row, so that what is inherited cannot change meanwhile.
+    rights_seq = collections.next_rights_seq(connection, collection.row)
+    acl_id = collections.inherited(connection, collection.row) if acl is None else acls.intern(connection, acl)
+    for part in in_parts(rows):
+        changed = documents.c.row.in_(part) & ((documents.c.acl_id != acl_id) | (documents.c.inherits != (acl is None)))
+        connection.execute(update(documents).where(changed).values(acl_id=acl_id, inherits=acl is None, rights_seq=rights_seq))
+
+
+def set_inherited(connection: Connection, collection: collections.Collection, acl: list[str]) -> None:
+    """Give a collection another access list, and with it every document that inherits it."""
+    rights_seq = collections.next_rights_seq(connection, collection.row)
     acl_id = acls.intern(connection, acl)
-    if connection.execute(select(documents.c.acl_id).where(documents.c.row == row)).scalar_one() == acl_id:
-        return
-    values = {"acl_id": acl_id, "rights_seq": collections.next_rights_seq(connection, collection.row)}
-    connection.execute(update(documents).where(documents.c.row == row).values(values))
+    collections.set_acl(connection, collection.row, acl_id)
+    inheriting = (documents.c.collection_row == collection.row) & documents.c.inherits
+    connection.execute(update(documents).where(inheriting).values(acl_id=acl_id, rights_seq=rights_seq))
 
 
 def withdraw(connection: Connection, collection: collections.Collection, rows: Sequence[int]) -> int:
     """Take documents out of every search from now on; earlier snapshots keep them. Returns the new sequence."""
     seq = collections.next_seq(connection, collection.row)
-    _end(connection, rows, seq)
+    end(connection, rows, seq)
     return seq
 
 
-def _end(connection: Connection, rows: Sequence[int], seq: int) -> None:
+def end(connection: Connection, rows: Sequence[int], seq: int) -> None:
     """Take documents out of every search as of `seq`."""
-    _close(connection, rows, seq)
-    for part in _parts(rows):
+    close(connection, rows, seq)
+    for part in in_parts(rows):
         connection.execute(update(documents).where(documents.c.row.in_(part)).values(state="withdrawn", error=None, chunks=0, updated_at=time.time()))
 
 
-def _close(connection: Connection, rows: Sequence[int], seq: int) -> None:
+def close(connection: Connection, rows: Sequence[int], seq: int) -> None:
     """End what is live of these documents at `seq`."""
-    for part in _parts(rows):
+    for part in in_parts(rows):
         for table in (chunks, versions):
             connection.execute(update(table).where(table.c.document_row.in_(part), table.c.seq_to == FOREVER).values(seq_to=seq))
 
 
-def _parts(values: Sequence[T], size: int = 500) -> Iterable[Sequence[T]]:
+def in_parts(values: Sequence[T], size: int = 500) -> Iterable[Sequence[T]]:
     return (values[first : first + size] for first in range(0, len(values), size))

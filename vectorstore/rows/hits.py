@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, exists, select, tuple_
@@ -46,6 +46,18 @@ def _texts(connection: Connection, wanted: set[tuple[int, int]]) -> dict[tuple[i
     key = tuple_(versions.c.document_row, versions.c.version)
     found = connection.execute(select(versions.c.document_row, versions.c.version, versions.c.title, versions.c.text).where(key.in_(sorted(wanted))))
     return {(row.document_row, row.version): (row.title, row.text) for row in found}
+
+
+def texts_of(connection: Connection, places: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The text of passages that were kept as places (document, version, start, end), by chunk id, whoever may read them."""
+    ids = {place["document_id"] for place in places}
+    rows = dict(connection.execute(select(documents.c.id, documents.c.row).where(documents.c.id.in_(sorted(ids)))).all())
+    texts = _texts(connection, {(rows[place["document_id"]], place["version"]) for place in places if place["document_id"] in rows})
+    found = {}
+    for place in places:
+        _, text = texts.get((rows.get(place["document_id"], 0), place["version"]), ("", ""))
+        found[place["chunk_id"]] = text[place["start"] : place["end"]]
+    return found
 
 
 def chunk_id(document_id: str, version: int, ordinal: int) -> str:

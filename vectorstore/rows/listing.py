@@ -37,10 +37,11 @@ def document(connection: Connection, document_id: str, asker: Asker) -> dict[str
     return dict(found) if found else None
 
 
-def acl_of(connection: Connection, document_row: int) -> list[str]:
-    """The principals that may read a document."""
-    wanted = select(acls.c.principals).join(documents, documents.c.acl_id == acls.c.id).where(documents.c.row == document_row)
-    return list(connection.execute(wanted).scalar_one())
+def rights_of(connection: Connection, document_row: int) -> Json:
+    """Who may read a document, and whether it has that from its collection."""
+    wanted = select(acls.c.principals, documents.c.inherits).join(documents, documents.c.acl_id == acls.c.id).where(documents.c.row == document_row)
+    found = connection.execute(wanted).one()
+    return {"acl": list(found.principals), "inherited": bool(found.inherits)}
 
 
 def version(connection: Connection, document_row: int, number: int) -> Json | None:

@@ -1,0 +1,46 @@
+"""In whose name a command acts: the owner of the home, or a key's where `LLMOPS_KEY` holds one."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llmops.access import keys
+from llmops.access.principals import named, parse_principals
+from llmops.access.roles import ADMIN
+from llmops.errors import NotPermitted
+from llmops.types import Asker
+
+if TYPE_CHECKING:
+    from llmops.store.store import Store
+
+VARIABLE = "LLMOPS_KEY"
+
+
+def owner(workspace: str) -> Asker:
+    """The person at the machine: sees every document, and may do what the role `admin` may."""
+    return Asker(workspace, owner=True, role=ADMIN, origin=_here())
+
+
+def owner_as(workspace: str, principals: str) -> Asker:
+    """The owner, seeing exactly what these principals may read."""
+    parsed = parse_principals(principals)
+    return replace(owner(workspace), owner=False, principals=parsed, name=f"owner as {named(parsed)}")
+
+
+def key_holder(store: Store, token: str, workspace: str | None, principals: str | None) -> Asker:
+    """The asker of a key, or of those whom it speaks for. A workspace that is named must be the key's own."""
+    key = store.read(lambda connection: keys.authenticate(connection, token))
+    if workspace not in (None, key.workspace):
+        raise NotPermitted(f"the key {key.name!r} is one of workspace {key.workspace!r}", hint=f"leave --workspace out, or unset {VARIABLE}")
+    return key.asker(_here()) if principals is None else key.asker_as(parse_principals(principals), _here())
+
+
+def _here() -> str:
+    """Who calls a command, and on which machine."""
+    try:
+        return f"cli {getpass.getuser()}@{socket.gethostname()}"
+    except (OSError, KeyError):  # no such user, as in a container
+        return f"cli {socket.gethostname()}"

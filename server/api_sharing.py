@@ -1,0 +1,50 @@
+"""Who may read what: of a document, and of a collection with all that inherits from it. A change counts from the next search on."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from llmops.types import Json
+from server.door import AskerOf, Door, RoomsOf
+from vectorstore import sharing
+
+door = Door("rights")
+MOST_PRINCIPALS = 1000
+
+
+class DocumentAcl(BaseModel):
+    """Whom a document is for, as ["group:hr", "user:alice"]: an empty list is nobody but the owner, null what its collection says."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    acl: list[str] | None = Field(max_length=MOST_PRINCIPALS)
+
+
+class CollectionAcl(BaseModel):
+    """Whom the documents of a collection are for that have no access list of their own."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    acl: list[str] = Field(max_length=MOST_PRINCIPALS)
+
+
+@door.get("/api/v1/documents/{document_id}/acl", permission="documents:share")
+async def document_acl(document_id: str, rooms: RoomsOf, asker: AskerOf) -> Json:
+    """Who may read a document that the key may read."""
+    return await rooms.home.store.read_async(lambda c: sharing.rights(c, asker, document_id))
+
+
+@door.put("/api/v1/documents/{document_id}/acl", permission="documents:share")
+async def share_document(document_id: str, body: DocumentAcl, rooms: RoomsOf, asker: AskerOf) -> Json:
+    """Give a document that the key may read another access list."""
+    return await rooms.home.store.write_async(lambda c: sharing.share(c, asker, document_id, body.acl))
+
+
+@door.get("/api/v1/collections/{name}/acl", permission="documents:share")
+async def collection_acl(name: str, rooms: RoomsOf, asker: AskerOf) -> Json:
+    """What the documents of a collection inherit."""
+    return await rooms.home.store.read_async(lambda c: sharing.collection_rights(c, asker, name))
+
+
+@door.put("/api/v1/collections/{name}/acl", permission="documents:share")
+async def share_collection(name: str, body: CollectionAcl, rooms: RoomsOf, asker: AskerOf) -> Json:
+    """Give a collection, and every document that inherits from it, another access list."""
+    return await rooms.home.store.write_async(lambda c: sharing.share_collection(c, asker, name, body.acl))
