@@ -39,11 +39,12 @@ test: $(READY) ## all tests, on SQLite and PostgreSQL, in a process for each cor
 prove: $(READY) ## the crash and load tests at their full counts; takes long
 	@$(BIN)/python -m pytest -q -m prove
 
-check: $(READY) ## style, types and the layers of the rooms
+check: $(READY) ## style, types, what is banned, and the layers of the rooms
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -q tests/test_layers.py tests/test_public_names.py tests/test_repository.py
+	@$(BIN)/bandit -q -c pyproject.toml -r llmops chains prompts evals vectorstore server
+	@$(BIN)/python -m pytest -q tests/test_layers.py tests/test_banned.py tests/test_public_names.py tests/test_repository.py
 
 format: $(READY) ## let ruff put the code into shape
 	@$(BIN)/ruff check --fix --quiet .

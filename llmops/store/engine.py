@@ -69,7 +69,7 @@ def _sqlite_engine(url: URL, writes: bool, busy_seconds: float) -> Engine:
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA cache_size=-32768")
-        connection.execute(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+        connection.execute("PRAGMA query_only=OFF" if writes else "PRAGMA query_only=ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:

@@ -80,9 +80,9 @@ class Writer:
         results: list[tuple[Write, Any]] = []
         try:
             with self._engine.connect() as connection:
-                level = "FULL" if any(write.durable for write in batch) else "NORMAL"
+                full = any(write.durable for write in batch)
                 # Outside a transaction: inside one SQLite ignores the change.
-                connection.connection.cursor().execute(f"PRAGMA synchronous={level}")
+                connection.connection.cursor().execute("PRAGMA synchronous=FULL" if full else "PRAGMA synchronous=NORMAL")
                 with connection.begin():
                     for write in batch:
                         _run_in_savepoint(connection, write, results)
