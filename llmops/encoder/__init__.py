@@ -15,12 +15,14 @@ def load_encoder(settings: EncoderSettings) -> Embedder:
     """The encoder that `[encoder]` describes, ready to serve.
 
     With `onnx-int8` the first load on a machine exports the model, which takes some ten seconds; every later one takes
-    a fraction of a second and imports no torch. Raises `UnknownName` or `InvalidInput` for a model that is not there or
-    not one that can be used, `Unavailable` where it cannot be fetched or exported.
+    a fraction of a second and imports no torch. Raises `UnknownName` or `InvalidInput` for a model that is not there, not
+    one that can be used, or one whose files would run code, `Unavailable` where it cannot be fetched or exported.
     """
+    from llmops.encoder.harmless import require_harmless
     from llmops.encoder.source import find_model
 
     model = find_model(settings.name)
+    require_harmless(model)
     if settings.backend == "torch":
         from llmops.encoder.torch_fp32 import TorchEncoder
 

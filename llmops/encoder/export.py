@@ -19,6 +19,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from sentence_transformers import SentenceTransformer
 
 from llmops.encoder.cache import Export
+from llmops.encoder.harmless import require_harmless
 from llmops.encoder.onnx_int8 import OnnxEncoder
 from llmops.encoder.pooling import INSTEAD, pooling_of
 from llmops.encoder.scripts import scripts_of
@@ -54,10 +55,11 @@ class _States(torch.nn.Module):
 
 def export(source: Path, target: Path) -> None:
     """Write the three files. Raises `InvalidInput` for a model of another make, `Unavailable` where the result is not good enough."""
-    pooling = pooling_of(ModelFolder(source.name, source))
-    model = SentenceTransformer(
-        str(source), device="cpu", local_files_only=True, model_kwargs={"attn_implementation": "eager", "dtype": torch.float32}
-    )
+    folder = ModelFolder(source.name, source)
+    require_harmless(folder)  # the parent asked too, but these are the files that are loaded
+    pooling = pooling_of(folder)
+    options = {"attn_implementation": "eager", "dtype": torch.float32, "use_safetensors": True}
+    model = SentenceTransformer(str(source), device="cpu", local_files_only=True, trust_remote_code=False, model_kwargs=options)
     model.eval()
     tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
     limit = model.max_seq_length

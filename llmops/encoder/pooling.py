@@ -9,7 +9,7 @@ from llmops.encoder.source import ModelFolder
 from llmops.errors import InvalidInput
 
 Pooling = Literal["mean", "cls"]
-INSTEAD = '[encoder] backend = "torch" runs every sentence-transformers model'
+INSTEAD = '[encoder] backend = "torch" runs sentence-transformers models of other makes too'
 
 _STEPS = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
 _OLDER = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}

@@ -39,7 +39,7 @@ class ModelFolder:
 
     def has_weights(self) -> bool:
         first = self.folder / self.modules()[0]["path"]
-        return any(first.glob("*.safetensors")) or any(first.glob("*.bin"))
+        return any(first.glob("*.safetensors"))
 
 
 def find_model(name: str) -> ModelFolder:
@@ -70,7 +70,10 @@ def _checked(model: ModelFolder) -> ModelFolder:
             hint="save it with SentenceTransformer(...).save(FOLDER), which says how its tokens become one vector",
         )
     if not model.has_weights():
-        raise InvalidInput(f"{model.name!r} has no weights: neither *.safetensors nor *.bin", hint="fetch or save the model again")
+        raise InvalidInput(
+            f"{model.name!r} has no weights in *.safetensors; others, such as *.bin, are pickles, which can run code, and are not read",
+            hint="save it with a current sentence-transformers, which writes model.safetensors",
+        )
     return model
 
 
@@ -86,8 +89,6 @@ def _from_hub(repository: str) -> Path:
     _log.info("fetching the encoder %s", repository)
     try:
         fetched = Path(snapshot_download(repository, allow_patterns=[*_TEXT_FILES, "*.safetensors"], ignore_patterns=list(_OTHER_RUNTIMES)))
-        if not any(fetched.rglob("*.safetensors")):
-            snapshot_download(repository, allow_patterns=["*.bin"], ignore_patterns=list(_OTHER_RUNTIMES))
     except RepositoryNotFoundError:
         raise UnknownName("encoder", repository, hint=f"no such folder, and no such model on the hub; {EMBEDDED!r} needs neither") from None
     except Exception as failure:  # the hub's client raises its own, its HTTP client's and the system's errors

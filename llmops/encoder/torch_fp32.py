@@ -32,7 +32,8 @@ class TorchEncoder:
     def __init__(self, model: ModelFolder, settings: EncoderSettings) -> None:
         disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it without types
         try:
-            self._model = SentenceTransformer(str(model.folder), local_files_only=True, model_kwargs={"dtype": torch.float32})
+            options = {"dtype": torch.float32, "use_safetensors": True}
+            self._model = SentenceTransformer(str(model.folder), local_files_only=True, trust_remote_code=False, model_kwargs=options)
         except Exception as failure:  # whatever a broken folder makes torch, transformers and the tokenizer raise
             reason = str(failure).strip().partition("\n")[0]
             raise InvalidInput(f"the encoder {model.name!r} cannot be loaded: {reason}", hint="fetch or save the model again") from failure
