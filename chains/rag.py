@@ -23,6 +23,7 @@ from chains.rows import NewAnswer
 from chains.turns import search_query
 from llmops.errors import InvalidInput, LLMOpsError, ProviderError, UnknownName
 from llmops.failpoints import failpoint
+from llmops.redact import redact
 from llmops.settings import Chain as ChainSettings
 from llmops.types import Answer, ChatRequest, Message, Passage, Usage
 from vectorstore.search import Found
@@ -220,5 +221,5 @@ def _plain(parameters: Any) -> dict[str, Any]:
 
 def _reason(failure: BaseException) -> str:
     if isinstance(failure, LLMOpsError):
-        return f"{failure.code}: {failure}"
+        return redact(f"{failure.code}: {failure}")
     return "the client left" if isinstance(failure, GeneratorExit | asyncio.CancelledError) else type(failure).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import socket
 import struct
@@ -10,6 +11,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from llmops.types import Json
 
@@ -85,7 +87,7 @@ class FaultyProvider:
         failing = int(numbers[0]) if numbers else self.calls[body["model"]]
         if fault.isdecimal():
             if self.calls[body["model"]] <= failing:
-                await answer.status(int(fault), f"bad key {headers.get('authorization', '')}", numbers[1] if len(numbers) > 1 else "")
+                await answer.status(int(fault), _echo(headers.get("authorization", "")), numbers[1] if len(numbers) > 1 else "")
                 return True
             fault = "ok"
         goes_on = await getattr(answer, fault.replace("-", "_"))()
@@ -224,6 +226,12 @@ class _FaultyAnswer:
     async def _raw(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()
+
+
+def _echo(authorization: str) -> str:
+    """The caller's key as a careless server would repeat it: as it came, in base64, and as in a URL."""
+    key = authorization.removeprefix("Bearer ")
+    return f"bad key {authorization} {base64.b64encode(f'user:{key}'.encode()).decode()} /v1?key={quote(key, safe='')}"
 
 
 _USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from types import TracebackType
 
 from llmops.redact import redact
 
@@ -43,12 +44,13 @@ def _clean_message(record: logging.LogRecord) -> None:
 
 
 def log_to_stderr(level: int = logging.WARNING) -> None:
-    """Send this process's logs, and the exceptions of its threads, to stderr, unless somebody set up logging before."""
+    """Send this process's logs, and what nobody caught in it, to stderr, unless somebody set up logging before."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(FORMAT))
     handler.addFilter(RedactingFilter())
     logging.basicConfig(level=level, handlers=[handler])
     threading.excepthook = _log_thread
+    sys.excepthook = _log_end
 
 
 def _log_thread(failed: threading.ExceptHookArgs) -> None:
@@ -56,3 +58,10 @@ def _log_thread(failed: threading.ExceptHookArgs) -> None:
         return
     name = failed.thread.name if failed.thread else "?"
     logging.getLogger("llmops").error("thread %s died", name, exc_info=(failed.exc_type, failed.exc_value, failed.exc_traceback))
+
+
+def _log_end(kind: type[BaseException], failure: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, failure, trace)
+        return
+    logging.getLogger("llmops").critical("the process ends: nobody caught this", exc_info=(kind, failure, trace))

@@ -20,12 +20,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from llmops.durations import seconds
 from llmops.errors import ConfigurationError, InvalidInput, UnknownName, near_names
+from llmops.redact import know, know_url
 from llmops.toml_lines import line_of
 
 FILE_NAME = "llmops.toml"
 ENV_PREFIX = "LLMOPS__"
 WorkspaceKind = Literal["poc", "dev", "pipeline", "prod"]
 WORKSPACE_KINDS: tuple[WorkspaceKind, ...] = get_args(WorkspaceKind)
+_SECRET_VARIABLES = frozenset({"PGPASSWORD", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "HF_TOKEN"})
+"""What the libraries below read by themselves."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
@@ -302,6 +305,7 @@ class Settings(Section):
         except ValidationError as invalid:
             raise _named(invalid, file, text) from None
         settings._source = (str(file), text)
+        _know_secrets(settings, environ)
         home = environ.get("LLMOPS_HOME")
         settings._home = Path(home).expanduser().absolute() if home else file.absolute().parent / ".llmops"
         return settings
@@ -314,6 +318,15 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("llmops", appauthor=False)
+
+
+def _know_secrets(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Tell the redaction every secret that the configuration leads to, before anything can fail over one. Keys in files are told when they are read."""
+    know_url(settings.store.url)
+    know_url(settings.mlflow.tracking_uri)
+    named = {target.api_key_env for route in settings.routes for target in route.targets}
+    for name in named | _SECRET_VARIABLES:
+        know(environ.get(name, "").strip())
 
 
 def _read(file: Path) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote
 
 from llmops.errors import ProviderError, ProviderRefused
 from llmops.redact import GONE, redact
@@ -74,11 +72,10 @@ def _error_object(body: bytes) -> dict[str, Any]:
 
 
 def _redacted(value: Any, secrets: Sequence[str]) -> Any:
-    """A JSON value without the secrets, in any spelling that they take on the way, and without what looks like one."""
+    """A JSON value without the secrets and without what looks like one."""
     if isinstance(value, str):
         for secret in filter(None, secrets):
-            for spelling in (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode().rstrip("=")):
-                value = value.replace(spelling, GONE)
+            value = value.replace(secret, GONE)  # however short; its other spellings are known to `redact`
         return redact(value)
     if isinstance(value, dict):
         return {_redacted(str(key), secrets): _redacted(inner, secrets) for key, inner in value.items()}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmops.errors import ConfigurationError, ProviderError
+from llmops.redact import know
 from llmops.settings import Target, Timeouts
 from llmops.types import Embedder
 
@@ -42,6 +43,7 @@ def api_key(target: Target, context: ProviderContext) -> str:
         raise ProviderError(f"{context.name}: no key in {place}", hint=f"put the key into {place}")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ProviderError(f"{context.name}: what is in {place} cannot be a key", hint="a key is one line of plain letters")
+    know(key)
     return key
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import logging
+import subprocess
+import sys
+from urllib.parse import quote
 
 import pytest
 
 from llmops.logs import RedactingFilter
 from llmops.output import as_text, json_text, printable, table
-from llmops.redact import redact, redact_value
+from llmops import redact as redaction
+from llmops.redact import know, know_url, redact, redact_value
 
 SECRET = "CANARYcanary0123456789CANARYcanary0123456789abc"
 
@@ -84,6 +90,57 @@ def test_values_whose_name_tells_are_taken_out():
         "password": "",
         "name": "x",
     }
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this test makes known is forgotten after it."""
+    monkeypatch.setattr(redaction, "_known", redaction._known.copy())
+    monkeypatch.setattr(redaction, "_spellings", redaction._spellings)
+
+
+@pytest.mark.parametrize("secret", ["Pass+word/1=", "plain1", 'it\'s "quoted"', "日本語の鍵です", "x" * 300, "a\\b c%d"])
+def test_t12_a_secret_that_is_known_is_taken_out_in_every_spelling(secret: str, forgetful: None) -> None:
+    know(secret)
+    raw = secret.encode()
+    for spelling in (secret, quote(secret), quote(secret, safe=""), json.dumps(secret), json.dumps(secret, ensure_ascii=False)):
+        assert redact(f"before {spelling} after").strip('"').replace('"', "") == "before [redacted] after"
+    for before in ("", "u", "us", "user:", "anybody@host:"):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            clean = redact(encode(before.encode() + raw + b"@host").decode())
+            assert "[redacted]" in clean and len(clean) < len(before) + 40, clean
+
+
+def test_t12_the_password_of_a_url_is_known_decoded_too(forgetful: None) -> None:
+    know_url("postgresql+psycopg://user:Sec%2Fret%207@host/db")
+    for text in ("Sec%2Fret%207", "FATAL: password 'Sec/ret 7' is wrong"):
+        assert "[redacted]" in redact(text) and "ret" not in redact(text)
+
+
+def test_known_secrets_are_bounded_and_plain_words_stay(forgetful: None) -> None:
+    for word in ("", "short", "postgres", "password"):
+        know(word)
+    assert redact("a short password for postgres") == "a short password for postgres"
+    for number in range(3 * redaction.MOST_KNOWN):
+        know(f"Secret-{number:06}")
+    assert len(redaction._known) == redaction.MOST_KNOWN
+    assert redact(f"Secret-{3 * redaction.MOST_KNOWN - 1:06}") == "[redacted]"
+
+
+def test_t12_what_nobody_caught_ends_in_the_log_without_secrets() -> None:
+    program = f"""
+import threading, warnings
+from llmops.logs import log_to_stderr
+from llmops.redact import know
+know("{SECRET}")
+log_to_stderr()
+def fail(): raise ValueError("in a thread: {SECRET}")
+thread = threading.Thread(target=fail); thread.start(); thread.join()
+raise RuntimeError("at the end: {SECRET}")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1 and "CANARY" not in done.stderr.replace(program, "")
+    assert "in a thread: [redacted]" in done.stderr and "at the end: [redacted]" in done.stderr
 
 
 @pytest.fixture
