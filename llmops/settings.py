@@ -321,7 +321,7 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def _know_secrets(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Tell the redaction every secret that the configuration leads to, before anything can fail over one. Keys in files are told when they are read."""
+    """Tell the redaction every secret that the configuration leads to, before anything can fail over one. Keys in files are told when read."""
     know_url(settings.store.url)
     know_url(settings.mlflow.tracking_uri)
     named = {target.api_key_env for route in settings.routes for target in route.targets}

@@ -17,6 +17,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from llmops.errors import LLMOpsError, ProviderRefused, StoreError
 from llmops.redact import redact
@@ -88,10 +90,19 @@ def add_handlers(app: FastAPI) -> None:
     """Answer every error that leaves a route in the one shape."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        return respond(error, request_id(request.scope))
+        response = respond(error, request_id(request.scope))
+        if response.status_code == 405:
+            response.headers["Allow"] = ", ".join(_methods(app, request.scope))
+        return response
 
     for kind in (LLMOpsError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)
+
+
+def _methods(app: FastAPI, scope: Scope) -> list[str]:
+    """Every method of a path. Each is a route of its own here, and the one that refused knows only its own."""
+    found = (route for route in app.router.routes if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE)
+    return sorted({method for route in found for method in route.methods or ()})
 
 
 def validated(model: type[Model], value: object) -> Model:

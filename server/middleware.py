@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.errors import BodyError, respond
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HEADERS = {
+HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -40,7 +40,8 @@ class Frame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
+        given = Headers(scope=scope)
+        request_id = id_of(given.get("x-request-id", ""))
         scope.setdefault("state", {})["request_id"] = request_id
         began, status = time.monotonic(), 499
 
@@ -50,13 +51,15 @@ class Frame:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
-                for name, value in _HEADERS.items():
+                for name, value in HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
         try:
             if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
                 raise BodyError(400, "invalid_input", "the address holds a NUL character")
+            if len(given.getlist("host")) > 1:  # whoever stands before us may have judged the other one
+                raise BodyError(400, "invalid_input", "more than one Host header", "send one")
             await self._app(scope, receive, send_framed)
         except Exception as error:
             response = respond(error, request_id)
@@ -86,6 +89,6 @@ def host_name(header: str) -> str:
     return header.partition(":")[0].rstrip(".").lower()
 
 
-def _request_id(given: str) -> str:
+def id_of(given: str) -> str:
     """The caller's own id where it is harmless, else a new one."""
     return given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"

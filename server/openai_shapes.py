@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from llmops.types import Answer, Json, Usage
 
 LATEST_SEQ = 2**62
 MOST_MESSAGES = 2000
+MOST_CHOICES = 128
+MOST_TOKENS = 10_000_000
+MOST_STOPS = 64
+LONGEST_STOP = 1000
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
@@ -50,6 +54,21 @@ class ChatBody(BaseModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     llmops: Narrowing | None = None
+
+    @model_validator(mode="after")
+    def _no_flood(self) -> ChatBody:
+        """Bound what a model's server would work through for us; everything else about these fields is for the model to judge."""
+        given = self.model_extra or {}
+        for name, most in (("n", MOST_CHOICES), ("best_of", MOST_CHOICES), ("max_tokens", MOST_TOKENS), ("max_completion_tokens", MOST_TOKENS)):
+            if isinstance(given.get(name), int | float) and given[name] > most:
+                raise ValueError(f"`{name}` is larger than {most}")
+        stops = given.get("stop")
+        for stop in [stops] if isinstance(stops, str) else stops if isinstance(stops, list) else []:
+            if len(str(stop)) > LONGEST_STOP:
+                raise ValueError(f"an entry of `stop` is longer than {LONGEST_STOP} characters")
+        if isinstance(stops, list) and len(stops) > MOST_STOPS:
+            raise ValueError(f"`stop` has more than {MOST_STOPS} entries")
+        return self
 
     @property
     def wants_usage(self) -> bool:

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
+from llmops import redact as redaction
 from llmops.logs import RedactingFilter
 from llmops.output import as_text, json_text, printable, table
-from llmops import redact as redaction
 from llmops.redact import know, know_url, redact, redact_value
 
 SECRET = "CANARYcanary0123456789CANARYcanary0123456789abc"
