@@ -198,7 +198,8 @@ class _Ingestion:
                 raise InvalidInput("its bytes are not kept")
             return content
         assert piece.file is not None
-        return read_file(piece.file)
+        root = Path(self.order.root)
+        return read_file(piece.file, root if root.is_dir() else None)
 
     def _fingerprint(self, piece: Piece, content: bytes, acl: list[str] | None) -> str:
         upload = piece.upload

@@ -135,11 +135,13 @@ def walk(root: Path, include: list[str], exclude: list[str]) -> Iterator[Found]:
         yield Found(f"{_fitting(unread.relative_to(root).as_posix())}/", unread, None, f"cannot be read: {failure.strerror}")
 
 
-def read_file(file: Path) -> bytes:
-    """The bytes of a regular file. Raises `InvalidInput` for one that cannot be read; a pipe or a device is not waited for."""
+def read_file(file: Path, root: Path | None = None) -> bytes:
+    """The bytes of a regular file. Raises `InvalidInput` for one that cannot be read; a pipe or a device is not waited for.
+
+    With `root`, a folder, it must lie within that folder at this very moment, however the links were when it was found.
+    """
     try:
-        _check_regular(file.stat())  # before it is opened: that alone may move a device
-        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
+        with os.fdopen(_open_within(root, file) if root else _open(file), "rb") as opened:
             _check_regular(os.fstat(opened.fileno()))
             content = opened.read(MOST_BYTES + 1)
             if len(content) > MOST_BYTES:
@@ -149,6 +151,30 @@ def read_file(file: Path) -> bytes:
         raise InvalidInput("vanished while it was read") from None
     except OSError as failure:
         raise InvalidInput(f"cannot be read: {failure.strerror}") from None
+
+
+def _open(name: Path | str, folder: int | None = None) -> int:
+    _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=folder is None))  # before it is opened: that alone may move a device
+    follow = os.O_NOFOLLOW if folder is not None else 0
+    return os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | follow, dir_fd=folder)
+
+
+def _open_within(root: Path, file: Path) -> int:
+    """Open what the path leads to by going down from `root` step by step; a link that is put there now is not followed."""
+    real_root = os.path.realpath(root)
+    try:
+        *folders, name = Path(os.path.realpath(file)).relative_to(real_root).parts
+    except ValueError:
+        raise InvalidInput("is a link that leads out of the folder now") from None
+    place = os.open(real_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in folders:
+            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+            os.close(place)
+            place = inner
+        return _open(name, place)
+    finally:
+        os.close(place)
 
 
 def _check_regular(status: os.stat_result) -> None:
