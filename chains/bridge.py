@@ -227,6 +227,8 @@ def _conversation(input: LanguageModelInput) -> tuple[Json, ...]:
 
 
 def _openai_messages(messages: Sequence[Any]) -> list[Json]:
+    if any(isinstance(message, Mapping) and "lc" in message and "role" not in message for message in messages):
+        raise InvalidInput("a message is not the description of an object", hint='send {"role": "user", "content": "..."}', param="messages")
     try:
         return convert_to_openai_messages(list(messages))
     except (ValueError, TypeError, LookupError, NotImplementedError) as failure:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from llmops.encoder.sound import embed
 from llmops.errors import InvalidInput, UnknownName
 from llmops.types import Embedder, Json, TextKind, Vectors
 from server.bodies import while_connected
@@ -59,7 +60,7 @@ async def embeddings(request: Request, body: EmbeddingBody, rooms: RoomsOf) -> R
     texts = _texts(body.input)
     async with while_connected(request.receive):
         vectors = [
-            await asyncio.to_thread(encoder.embed, texts[n : n + _AT_ONCE], body.input_type or "passage") for n in range(0, len(texts), _AT_ONCE)
+            await asyncio.to_thread(embed, encoder, texts[n : n + _AT_ONCE], body.input_type or "passage") for n in range(0, len(texts), _AT_ONCE)
         ]
     tokens = sum(_tokens(text) for text in texts)
     data = [_datum(index, vector, body.encoding_format) for index, vector in enumerate(np.concatenate(vectors))]

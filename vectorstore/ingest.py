@@ -23,9 +23,10 @@ from llmops.types import Json
 from vectorstore import chunk
 from vectorstore.index import write_segments
 from vectorstore.load import Failed, Parsed, loader_for, parse
-from vectorstore.rows import acls, collections, documents, files, vectors
+from vectorstore.rows import acls, collections, documents, files
 from vectorstore.rows.documents import Batch, Failure, NewChunk, NewVersion
 from vectorstore.sources import Order, Upload, read_file, walk, wanted
+from vectorstore.waiting import WaitingTexts
 
 if TYPE_CHECKING:
     from llmops.home import Home
@@ -107,7 +108,7 @@ class _Ingestion:
         self.files_begun: list[tuple[str, list[str]]] = []
         self.shared: dict[tuple[str, ...], list[int]] = {}
         """By access list: the documents that are to have it and are else as they should be."""
-        self.texts: dict[bytes, str] = {}
+        self.texts = WaitingTexts(home)
         self.changeable: dict[str, bool] = {}
         """By access list: whether the asker may change what stands under it."""
 
@@ -226,11 +227,10 @@ class _Ingestion:
         new_chunks = []
         for part in chunk.chunks(parsed):
             text = chunk.embedded_text(title, part.heading, parsed.text[part.start : part.end])
-            text_hash = hashlib.sha256(text.encode()).digest()
-            self.texts[text_hash] = text
+            text_hash = self.texts.add(text)
             new_chunks.append(NewChunk(part.start, part.end, part.page, part.heading[:1000], text_hash))
             if len(self.texts) >= EMBEDDED_AT_ONCE:
-                self._embed()
+                self.texts.embed(self._go_on)
         if blob not in self.kept and blob not in self.batch.blobs:
             self.batch.blobs[blob] = content
             self.batch_bytes += len(content)
@@ -315,15 +315,20 @@ class _Ingestion:
         self.files_begun.append((path, new))
         self._flush()
 
-    def _embed(self) -> None:
-        """Give every text that waits its vector; what has one already keeps it."""
-        store, encoder = self.home.store, self.home.encoder
-        wanted = sorted(store.read(lambda c: vectors.missing(c, encoder.identity, self.texts)))
-        if wanted:
-            self._go_on()
-            found = dict(zip(wanted, encoder.embed([self.texts[key] for key in wanted], "passage"), strict=True))
-            store.write(lambda c: vectors.keep(c, encoder.identity, found))
-        self.texts.clear()
+    def _fail_unembedded(self) -> None:
+        """Take out of the batch what has a text without a vector. Its file is read again the next time: it is not the file's fault."""
+        unembedded = {
+            external_id: (self.texts.bad[part.text_hash], new.acl)
+            for external_id, new in self.batch.ready.items()
+            for part in new.chunks
+            if part.text_hash in self.texts.bad
+        }
+        for external_id, (error, acl) in unembedded.items():
+            del self.batch.ready[external_id]
+            self._fail(external_id, error, acl)
+        for path, done in self.files_done.items():
+            if not unembedded.keys().isdisjoint(done.external_ids):
+                self.files_done[path] = done._replace(fingerprint=files.UNFINISHED)
 
     def _flush(self) -> None:
         """Make the batch visible in one transaction."""
@@ -331,7 +336,9 @@ class _Ingestion:
         touched = batch.external_ids()
         if not (touched or begun or done or self.shared):
             return
-        self._embed()
+        self.texts.embed(self._go_on)
+        if self.texts.bad:
+            self._fail_unembedded()
         failpoint("ingest.embedded")
         row, source = self.collection.row, self.order.source
 

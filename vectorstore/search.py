@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from llmops.encoder.sound import embed
 from llmops.errors import InvalidInput
 from llmops.types import Asker, Hit, Passage, Snapshot, Vectors
 from vectorstore.filters import Predicate, compile_filter
@@ -77,7 +78,7 @@ class Searcher:
         collections.check_encoder(found, self._home.encoder.identity)
         if at is not None and not 0 <= at <= found.seq:
             raise InvalidInput(f"no sequence {at} in collection {collection!r}", hint=f"it is at {found.seq}", param="at")
-        vector = self._home.encoder.embed([query], "query")[0]
+        vector = embed(self._home.encoder, [query], "query")[0]
         timer.lap("embed")
         return self._home.store.read(lambda c: self._search(c, found, query, vector, asker, k, at, predicate, timer))
 

@@ -124,7 +124,7 @@ def test_t40_the_name_of_an_uploaded_file_is_no_path(send: Send, home: Home, tmp
     before = _tree(tmp_path)
     with confined(home.settings.home):
         filename = name.replace('"', "%22").replace("\r", " ").replace("\n", " ")
-        body = f'--b\r\nContent-Disposition: form-data; name="collection"\r\n\r\ndocs\r\n--b\r\nContent-Disposition: form-data; name="file"; '
+        body = '--b\r\nContent-Disposition: form-data; name="collection"\r\n\r\ndocs\r\n--b\r\nContent-Disposition: form-data; name="file"; '
         body += f'filename="{filename}"\r\n\r\n# Boats\n\nThe boat is blue.\r\n--b--\r\n'
         reply = send("POST", "/api/v1/documents", content=body.encode(), headers={"Content-Type": "multipart/form-data; boundary=b"})
     assert reply.status_code in (202, 400, 422), reply.text
