@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
@@ -108,6 +108,14 @@ class Target(Section):
     base_url: str = ""
     api_key_env: str = ""
     api_key_file: str = ""
+
+    @field_validator("base_url")
+    @classmethod
+    def _an_address(cls, base_url: str) -> str:
+        """Refuse what would fail only at the first call, or send the key elsewhere than it reads. The message never repeats the address."""
+        if base_url and (wrong := _wrong_address(base_url)):
+            raise ValueError(f"{wrong}; write it as http://127.0.0.1:11434/v1")
+        return base_url
 
 
 class Route(Section):
@@ -309,6 +317,24 @@ class Settings(Section):
         home = environ.get("LLMOPS_HOME")
         settings._home = Path(home).expanduser().absolute() if home else file.absolute().parent / ".llmops"
         return settings
+
+
+def _wrong_address(url: str) -> str:
+    """What keeps a text from being the address of a model's server; "" where it is one."""
+    if not url.isascii() or not url.isprintable() or set(url) & set(' \\"<>^`{|}'):
+        return "it has characters that no address has"
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  # read when it is asked for
+    except ValueError:
+        return "it is not an address"
+    if parts.scheme not in ("http", "https"):
+        return "it is not an http or https address"
+    if not parts.hostname:
+        return "it names no host"
+    if parts.username is not None:
+        return "it has a user or a password in it; a key is named by api_key_env or api_key_file"
+    return "it has a query or a fragment" if "?" in url or "#" in url else ""
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:

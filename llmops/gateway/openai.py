@@ -22,7 +22,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
 from typing import Any
 
-from llmops.errors import ConfigurationError, ConnectionFailed, LLMOpsError, ProviderError, TooLarge
+from llmops.errors import ConnectionFailed, LLMOpsError, ProviderError, TooLarge
 from llmops.gateway import failures, sse
 from llmops.gateway.chunks import chunk_of_body, chunk_of_event, is_real, parse
 from llmops.gateway.deadlines import Deadlines
@@ -41,10 +41,6 @@ _DRAIN_SECONDS = 0.1
 def make(target: Target, context: ProviderContext) -> Provider:
     """The provider of one target. `ConfigurationError` without `base_url` or `model`."""
     required(target, context, "base_url", "model")
-    if not target.base_url.startswith(("http://", "https://")):
-        raise ConfigurationError(
-            f"{context.name}: base_url {target.base_url!r} is not an http or https address", hint='as "http://127.0.0.1:11434/v1"'
-        )
     return OpenAI(target, context)
 
 

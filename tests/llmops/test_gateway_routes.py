@@ -23,7 +23,6 @@ from tests.llmops.test_gateway import ask, request, text
         ({"provider": "opnai", "model": "m"}, "unknown provider", "openai"),
         ({"provider": "openai", "model": "m"}, "base_url", "base_url"),
         ({"provider": "openai", "base_url": "http://x/v1"}, "model", "model"),
-        ({"provider": "openai", "model": "m", "base_url": "ftp://x"}, "http", "http"),
     ],
 )
 def test_a_target_that_cannot_be_built_names_route_and_place(target: dict[str, str], says: str, hint: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,47 @@ def test_networks_and_workspaces_that_exist_are_good(tmp_path: Path) -> None:
     assert (settings.kind_of("poc"), settings.kind_of("mine")) == ("poc", "prod")
     assert settings.place("routes", 0, "targets", 0, "provider") == f"{file}:8: "
     assert settings.place("chains", 0, "kind") == ""
+
+
+BAD_ADDRESSES = {
+    "ftp://host/v1": "http or https",
+    "file:///etc/passwd": "http or https",
+    "javascript:alert(1)": "http or https",
+    "host/v1": "http or https",
+    "//host/v1": "http or https",
+    "http:///v1": "no host",
+    "http://": "no host",
+    "http://:80/v1": "no host",
+    "http://user:Canary7@host/v1": "user or a password",
+    "http://good.example@evil.example/v1": "user or a password",
+    "http://@host/v1": "user or a password",
+    "http://host/v1#x": "fragment",
+    "http://host#@evil.example/v1": "fragment",
+    "http://host/v1?key=Canary7": "query",
+    "http://host:port/v1": "not an address",
+    "http://host:99999/v1": "not an address",
+    "http://[::1/v1": "not an address",
+    "http://host\\evil.example/v1": "characters",
+    "http://ho st/v1": "characters",
+    "http://host/v1\u200b": "characters",
+    "http://ｈost/v1": "characters",
+}
+
+
+@pytest.mark.parametrize("address", BAD_ADDRESSES)
+def test_t16_an_address_of_a_route_that_is_none_is_named_with_its_line_and_not_repeated(tmp_path: Path, address: str) -> None:
+    file = tmp_path / "llmops.toml"
+    file.write_text(f'[[routes]]\nname = "r"\n[[routes.targets]]\nprovider = "openai"\nmodel = "m"\nbase_url = {json.dumps(address)}\n')
+    with pytest.raises(ConfigurationError, match=BAD_ADDRESSES[address]) as wrong:
+        Settings.load(file, environ={})
+    assert f"{file}:6: routes.0.targets.0.base_url: " in str(wrong.value) and wrong.value.hint
+    assert "Canary7" not in str(wrong.value) + wrong.value.hint
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:11434/v1", "https://llm.example.com", "http://[::1]:8000/v1/", "http://localhost/a%20b/v1", "HTTPS://host"]
+)
+def test_addresses_of_routes_that_are_good(tmp_path: Path, address: str) -> None:
+    file = tmp_path / "llmops.toml"
+    file.write_text(f'[[routes]]\nname = "r"\n[[routes.targets]]\nprovider = "openai"\nmodel = "m"\nbase_url = "{address}"\n')
+    assert Settings.load(file, environ={}).routes[0].targets[0].base_url == address
