@@ -154,7 +154,10 @@ def read_file(file: Path, root: Path | None = None) -> bytes:
 
 
 def _open(name: Path | str, folder: int | None = None) -> int:
-    _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=folder is None))  # before it is opened: that alone may move a device
+    status = os.stat(name, dir_fd=folder, follow_symlinks=folder is None)
+    if stat.S_ISLNK(status.st_mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    _check_regular(status)  # before it is opened: that alone may move a device
     follow = os.O_NOFOLLOW if folder is not None else 0
     return os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | follow, dir_fd=folder)
 
