@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmops.encoder import load_encoder
-from llmops.settings import EncoderSettings
+from llmops.sections import EncoderSettings
 
 if TYPE_CHECKING:
     from llmops.types import Vectors
@@ -31,7 +31,7 @@ START = """
 import sys, time
 start = time.perf_counter()
 from llmops.encoder import load_encoder
-from llmops.settings import EncoderSettings
+from llmops.sections import EncoderSettings
 load_encoder(EncoderSettings(backend=sys.argv[1])).embed(["a query"], "query")
 print(time.perf_counter() - start)
 """

@@ -24,7 +24,7 @@ import numpy as np
 from evals.statistics import mean_interval
 from llmops.encoder import load_encoder
 from llmops.gateway.extractive import Extractive
-from llmops.settings import EncoderSettings
+from llmops.sections import EncoderSettings
 from llmops.types import ChatRequest, Embedder, Json, Passage
 
 SETS = {"en (XQuAD)": ("xquad", ".en"), "ja (JSQuAD)": ("jsquad", "")}

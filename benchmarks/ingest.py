@@ -29,7 +29,7 @@ import psutil
 
 from llmops.encoder import load_encoder
 from llmops.encoder.source import find_model
-from llmops.settings import EncoderSettings
+from llmops.sections import EncoderSettings
 from vectorstore.load import loader_for
 from vectorstore.sources import walk
 

@@ -16,7 +16,7 @@ from llmops.types import Answer, Asker, Message
 if TYPE_CHECKING:
     from llmops.gateway.gateway import Gateway
     from llmops.home import Home
-    from llmops.settings import Chain as ChainSettings
+    from llmops.sections import Chain as ChainSettings
     from vectorstore.search import Searcher
 
 

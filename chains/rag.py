@@ -24,7 +24,7 @@ from chains.turns import search_query
 from llmops.errors import InvalidInput, LLMOpsError, ProviderError, UnknownName
 from llmops.failpoints import failpoint
 from llmops.redact import redact
-from llmops.settings import Chain as ChainSettings
+from llmops.sections import Chain as ChainSettings
 from llmops.types import Answer, ChatRequest, Message, Passage, Usage
 from vectorstore.search import Found
 

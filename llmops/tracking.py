@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from llmops.errors import Unavailable
-from llmops.settings import MLflowSettings
+from llmops.sections import MLflowSettings
 from llmops.tracking_file import make_complete
 
 if TYPE_CHECKING:

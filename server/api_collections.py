@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from llmops.settings import Name
+from llmops.sections import Name
 from llmops.types import Json
 from server.door import AskerOf, Door, RoomsOf
 from server.openai_shapes import LATEST_SEQ

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from llmops.errors import InvalidInput
-from llmops.settings import Name
+from llmops.sections import Name
 from llmops.types import Json
 from server.bodies import MEGABYTE, read_json
 from server.door import AskerOf, Door, RoomsOf

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from llmops.settings import Name
+from llmops.sections import Name
 from llmops.types import Json
 from server.door import AskerOf, Door, RoomsOf
 from server.openai_shapes import LATEST_SEQ

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llmops.settings import EncoderSettings
+    from llmops.sections import EncoderSettings
     from llmops.types import Embedder
 
 __all__ = ["load_encoder"]

@@ -25,7 +25,7 @@ from llmops.encoder.pooling import INSTEAD, pooling_of
 from llmops.encoder.scripts import scripts_of
 from llmops.encoder.source import ModelFolder
 from llmops.errors import InvalidInput, LLMOpsError, Unavailable
-from llmops.settings import EncoderSettings
+from llmops.sections import EncoderSettings
 
 LEAST_COSINE = 0.95
 _OPSET = 17

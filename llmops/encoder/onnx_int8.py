@@ -23,7 +23,7 @@ from llmops.types import TextKind
 
 if TYPE_CHECKING:
     from llmops.encoder.cache import Export
-    from llmops.settings import EncoderSettings
+    from llmops.sections import EncoderSettings
     from llmops.types import Vectors
 
 QUERIES = 128

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llmops.settings import EncoderSettings
+from llmops.sections import EncoderSettings
 from llmops.types import TextKind
 
 _NAMES = {"query": ("query",), "passage": ("passage", "document", "corpus")}

@@ -22,7 +22,7 @@ from llmops.types import TextKind
 
 if TYPE_CHECKING:
     from llmops.encoder.source import ModelFolder
-    from llmops.settings import EncoderSettings
+    from llmops.sections import EncoderSettings
     from llmops.types import Vectors
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from llmops.errors import ProviderError
-from llmops.settings import Timeouts
+from llmops.sections import Timeouts
 
 Result = TypeVar("Result")
 

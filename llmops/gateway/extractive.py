@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from llmops import text as texts
 from llmops.gateway.providers import ProviderContext
 from llmops.gateway.sentences import Sentence, choose
-from llmops.settings import Target
+from llmops.sections import Target
 from llmops.types import ChatChunk, ChatRequest, Embedder, Passage, Provider, Quote, Usage
 
 if TYPE_CHECKING:

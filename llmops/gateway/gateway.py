@@ -14,7 +14,8 @@ from llmops import plugins
 from llmops.errors import ConfigurationError, UnknownName
 from llmops.gateway.providers import ProviderContext
 from llmops.gateway.routing import Fallback, Retrying
-from llmops.settings import Route, Settings, Target
+from llmops.sections import Route, Target
+from llmops.settings import Settings
 from llmops.types import ChatChunk, ChatRequest, Embedder, Provider, Usage
 
 if TYPE_CHECKING:

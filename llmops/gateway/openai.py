@@ -29,7 +29,7 @@ from llmops.gateway.deadlines import Deadlines
 from llmops.gateway.providers import ProviderContext, api_key, required
 from llmops.gateway.sse import Malformed
 from llmops.outbound import Reply
-from llmops.settings import Target
+from llmops.sections import Target
 from llmops.types import ChatChunk, ChatRequest, Json, Provider
 
 MAX_BODY = 16_000_000

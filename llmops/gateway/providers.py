@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from llmops.errors import ConfigurationError, ProviderError
 from llmops.redact import know
-from llmops.settings import Target, Timeouts
+from llmops.sections import Target, Timeouts
 from llmops.types import Embedder
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from llmops.encoder import load_encoder
 from llmops.encoder.onnx_int8 import OnnxEncoder
 from llmops.errors import InvalidInput
-from llmops.settings import EncoderSettings
+from llmops.sections import EncoderSettings
 from llmops.testing import HashEncoder
 
 TEXTS = [
@@ -84,7 +84,7 @@ def test_serving_imports_no_torch_and_starts_fast(minilm: OnnxEncoder) -> None:
 import sys, time
 start = time.perf_counter()
 from llmops.encoder import load_encoder
-from llmops.settings import EncoderSettings
+from llmops.sections import EncoderSettings
 load_encoder(EncoderSettings()).embed(["one", "two"])
 print(time.perf_counter() - start)
 print([name for name in ("torch", "transformers", "sentence_transformers", "onnx", "huggingface_hub") if name in sys.modules])

@@ -14,14 +14,15 @@ from llmops.encoder import cache as encoder_cache
 from llmops.encoder import load_encoder
 from llmops.encoder.cache import PARTS, Damaged, read_export
 from llmops.errors import Unavailable
-from llmops.settings import EncoderSettings, cache_folder
+from llmops.sections import EncoderSettings
+from llmops.settings import cache_folder
 from tests.llmops.tiny_models import save_tiny
 
 PROGRAM = """
 import logging, sys
 logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
 from llmops.encoder import load_encoder
-from llmops.settings import EncoderSettings
+from llmops.sections import EncoderSettings
 print(load_encoder(EncoderSettings(name=sys.argv[1])).embed(["the start"]).tobytes().hex())
 """
 

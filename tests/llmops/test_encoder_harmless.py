@@ -17,7 +17,7 @@ from llmops.encoder import load_encoder
 from llmops.encoder.harmless import require_harmless
 from llmops.encoder.source import ModelFolder
 from llmops.errors import InvalidInput
-from llmops.settings import EncoderSettings
+from llmops.sections import EncoderSettings
 from tests.llmops.tiny_models import save_tiny
 
 RAN = "ran.txt"
@@ -29,7 +29,7 @@ found = []
 sys.addaudithook(lambda event, args: found.append(args) if event == "pickle.find_class" else None)
 from llmops.encoder import load_encoder
 from llmops.errors import LLMOpsError
-from llmops.settings import EncoderSettings
+from llmops.sections import EncoderSettings
 try:
     vectors = load_encoder(EncoderSettings(name=sys.argv[1], backend=sys.argv[2])).embed(["why?"])
     print("loaded", vectors.shape, end=" ")

@@ -18,7 +18,7 @@ from llmops.encoder import load_encoder
 from llmops.encoder.content import content_hash
 from llmops.encoder.source import find_model
 from llmops.errors import InvalidInput, LLMOpsError, UnknownName
-from llmops.settings import EncoderSettings
+from llmops.sections import EncoderSettings
 from llmops.types import Embedder
 from tests.llmops.tiny_models import PROMPTS, save_tiny
 
