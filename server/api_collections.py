@@ -10,8 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from llmops.sections import Name
 from llmops.types import Json
-from server.door import AskerOf, Door, RoomsOf
+from server.door import AskerOf, Door, RoomsOf, link
 from server.openai_shapes import LATEST_SEQ
+from server.pages import Page
+from server.shapes import Count, Moment, Reply
 from vectorstore import documents, promotion
 from vectorstore.rows import collections
 from vectorstore.rows.acls import parse_acl
@@ -35,13 +37,34 @@ class Promotion(BaseModel):
     at: int | None = Field(None, ge=0, le=LATEST_SEQ)
 
 
-@door.get("/api/v1/collections", permission="collections:read")
+class DocumentCounts(Reply):
+    ready: Count
+    failed: Count
+
+
+class CollectionShape(Reply):
+    """A collection. `seq` moves with every batch that becomes visible or is withdrawn."""
+
+    name: Name
+    workspace: Name
+    encoder: str
+    seq: Count
+    documents: DocumentCounts
+    chunks: Count
+    created_at: Moment
+
+
+_DOCUMENTS = {"documents": link("documents_list_documents", collection="/name")}
+_FIRST = {"first": link("collections_show", name="/data/0/name")}
+
+
+@door.get("/api/v1/collections", permission="collections:read", returns=Page[CollectionShape], links=_FIRST)
 async def list_collections(rooms: RoomsOf, asker: AskerOf) -> Json:
     """Every collection of the workspace."""
     return {"data": await rooms.home.store.read_async(lambda c: collections.listing(c, asker)), "next": None}
 
 
-@door.get("/api/v1/collections/{name}", permission="collections:read")
+@door.get("/api/v1/collections/{name}", permission="collections:read", returns=CollectionShape, links=_DOCUMENTS)
 async def show(name: str, rooms: RoomsOf, asker: AskerOf) -> Json:
     """One collection."""
     shown: Json = await rooms.home.store.read_async(lambda c: collections.describe(c, collections.find(c, asker.workspace, name), asker))

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,30 +18,40 @@ from llmops.errors import InvalidInput
 from llmops.sections import Name
 from llmops.types import Json
 from server.bodies import MEGABYTE, read_json
-from server.door import AskerOf, Door, RoomsOf
+from server.door import AskerOf, Door, RoomsOf, link
 from server.errors import validated
-from server.pages import AfterRow, Limit, page
+from server.pages import AfterRow, Limit, Page, page
+from server.shapes import Body, Filled, Metadata, Principal
+from server.shapes_documents import AcceptedShape, DocumentRow, DocumentShape, TextShape, WithdrawnShape
 from vectorstore import documents
 from vectorstore.documents import Handed
 from vectorstore.load import EXTENSIONS, LONGEST_ID, loader_for
+from vectorstore.sources import LONGEST_SOURCE
 from vectorstore.web import FETCH_SECONDS, page_at
 
 door = Door("documents")
 MOST_FILES = 100
 MOST_ADDRESSES = 20
 Version = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
+Source = Annotated[Filled, Field(max_length=LONGEST_SOURCE)]
+_TEXT_OR_URL: dict[str, Any] = {
+    "oneOf": [
+        {"required": ["text"], "properties": {"text": {"type": "string"}, "url": {"type": "null"}}},
+        {"required": ["url"], "properties": {"url": {"type": "string"}, "text": {"type": "null"}}},
+    ]
+}
 
 
-class NewDocument(BaseModel):
-    """A document with its text, or the address where it lies."""
+class NewDocument(Body):
+    """A document with its text, or the address where it lies. `external_id` has at most 1,800 bytes in UTF-8."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(json_schema_extra=_TEXT_OR_URL)
     external_id: str = Field(min_length=1, max_length=LONGEST_ID)
     title: str = Field("", max_length=1000)
     text: str | None = None
     url: str | None = Field(None, max_length=2000)
-    metadata: dict[str, Any] = Field(default_factory=dict)
-    acl: list[str] | None = None
+    metadata: Metadata = Field(default_factory=dict)
+    acl: list[Principal] | None = None
 
     @model_validator(mode="after")
     def _text_or_url(self) -> NewDocument:
@@ -50,59 +60,65 @@ class NewDocument(BaseModel):
         return self
 
 
-class NewDocuments(BaseModel):
-    """The JSON body."""
+class NewDocuments(Body):
+    """Documents of one collection. `source` has at most 600 bytes in UTF-8; no more than 20 documents are given by their address."""
 
-    model_config = ConfigDict(extra="forbid")
     collection: Name
-    source: str = Field("api", min_length=1, max_length=300, pattern=r"^[^\x00]+$")
+    source: Source = "api"
     documents: list[NewDocument] = Field(min_length=1, max_length=documents.MOST_AT_ONCE)
 
 
-class NewFiles(BaseModel):
+class NewFiles(Body):
     """The fields beside the files of a form. `metadata` and `acl` are JSON; `acl` may be `group:hr,user:alice` too."""
 
-    model_config = ConfigDict(extra="forbid")
     collection: Name
-    source: str = Field("api", min_length=1, max_length=300, pattern=r"^[^\x00]+$")
-    metadata: dict[str, Any] = Field(default_factory=dict)
-    acl: list[str] | None = None
+    source: Source = "api"
+    metadata: Metadata = Field(default_factory=dict)
+    acl: list[Principal] | None = None
 
 
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["collection", "documents"],
-                    "properties": {
-                        "collection": {"type": "string"},
-                        "source": {"type": "string"},
-                        "documents": {"type": "array", "items": NewDocument.model_json_schema()},
-                    },
-                }
-            },
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file", "collection"],
-                    "properties": {
-                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
-                        "collection": {"type": "string"},
-                        "source": {"type": "string"},
-                        "metadata": {"type": "string", "description": "a JSON object"},
-                        "acl": {"type": "string", "description": "a JSON list, or group:hr,user:alice"},
-                    },
-                }
-            },
+_TEXTS = NewDocuments.model_json_schema()
+_TEXTS["properties"]["documents"]["items"] = _TEXTS.pop("$defs")["NewDocument"]
+_FIELDS = NewFiles.model_json_schema()["properties"]
+_FORM = {
+    "type": "object",
+    "required": ["file", "collection"],
+    "properties": {
+        "file": {
+            "type": "array",
+            "items": {"type": "string", "format": "binary"},
+            "minItems": 1,
+            "maxItems": MOST_FILES,
+            "description": "each with a file name that ends in one of " + " ".join(EXTENSIONS),
         },
-    }
+        "collection": _FIELDS["collection"],
+        "source": _FIELDS["source"],
+        "metadata": {"type": "string", "contentMediaType": "application/json", "description": "a JSON object of plain values"},
+        "acl": {"type": "string", "description": "a JSON list, or group:hr,user:alice"},
+    },
+    "additionalProperties": False,
 }
+_CONTENT = {"application/json": {"schema": _TEXTS}, "multipart/form-data": {"schema": _FORM}}
+_BODY = {"requestBody": {"required": True, "content": _CONTENT}}
+_JOB = {"job": link("jobs_show", job_id="/id"), "cancel": link("jobs_cancel", job_id="/id")}
+_FIRST = {
+    "first": link("documents_show", document_id="/data/0/document_id"),
+    "text": link("documents_text", document_id="/data/0/document_id"),
+    "withdraw": link("documents_withdraw", document_id="/data/0/document_id"),
+}
+_SAME = {name: link(f"documents_{name}", document_id="/document_id") for name in ("show", "text", "withdraw")}
 
 
-@door.post("/api/v1/documents", permission="documents:write", upload=True, openapi_extra=_BODY)
+@door.post(
+    "/api/v1/documents",
+    permission="documents:write",
+    upload=True,
+    openapi_extra=_BODY,
+    status_code=202,
+    returns=AcceptedShape,
+    links=_JOB,
+    fails={404, 409},
+)
 async def hand_in(request: Request, rooms: RoomsOf, asker: AskerOf) -> Response:
     """Keep what is handed in and queue its ingestion: 202 and the job's id, from which on nothing is lost."""
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
@@ -118,28 +134,28 @@ async def hand_in(request: Request, rooms: RoomsOf, asker: AskerOf) -> Response:
     return JSONResponse({"id": job_id}, 202, {"Location": f"/api/v1/jobs/{job_id}"})
 
 
-@door.get("/api/v1/documents", permission="documents:read")
+@door.get("/api/v1/documents", permission="documents:read", returns=Page[DocumentRow], links=_FIRST, fails={404})
 async def list_documents(collection: Name, rooms: RoomsOf, asker: AskerOf, after: AfterRow = 0, limit: Limit = 100) -> Json:
     """The documents of a collection that the key may read."""
     rows = await rooms.home.store.read_async(lambda c: documents.listed(c, asker, collection, after, limit + 1))
     return page(rows, limit, "row")
 
 
-@door.get("/api/v1/documents/{document_id}", permission="documents:read")
+@door.get("/api/v1/documents/{document_id}", permission="documents:read", returns=DocumentShape, links=_SAME)
 async def show(document_id: str, rooms: RoomsOf, asker: AskerOf) -> Json:
     """A document with its metadata and its chunks."""
     shown: Json = await rooms.home.store.read_async(lambda c: documents.show(c, asker, document_id))
     return shown
 
 
-@door.get("/api/v1/documents/{document_id}/text", permission="documents:read")
+@door.get("/api/v1/documents/{document_id}/text", permission="documents:read", returns=TextShape, links=_SAME)
 async def text(document_id: str, rooms: RoomsOf, asker: AskerOf, version: Version = None) -> Json:
     """The extracted text that every offset counts in."""
     found: Json = await rooms.home.store.read_async(lambda c: documents.text(c, asker, document_id, version))
     return found
 
 
-@door.delete("/api/v1/documents/{document_id}", permission="documents:write")
+@door.delete("/api/v1/documents/{document_id}", permission="documents:write", returns=WithdrawnShape, links=_SAME)
 async def withdraw(document_id: str, rooms: RoomsOf, asker: AskerOf) -> Json:
     """Take a document out of every search from now on; earlier snapshots keep it."""
     return await asyncio.to_thread(documents.withdraw, rooms.home.store, asker, document_id)
@@ -158,7 +174,7 @@ def _fields(form: FormData) -> Json:
     if isinstance(fields.get("metadata"), str):
         fields["metadata"] = _value(fields["metadata"])
     if isinstance(given := fields.get("acl"), str):
-        fields["acl"] = _value(given) if given.lstrip().startswith("[") else [part for part in given.split(",") if part.strip()]
+        fields["acl"] = _value(given) if given.lstrip().startswith("[") else [part.strip() for part in given.split(",") if part.strip()]
     return fields
 
 

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from chains import feedback
 from llmops.types import Json
-from server.door import AskerOf, Door, RoomsOf
+from server.door import AskerOf, Door, RoomsOf, link
 from server.pages import Limit
+from server.shapes import AnswerId, Body, FeedbackId, Reply
 
 door = Door("feedback")
 After = Annotated[int | None, Query(ge=1, le=2**62)]
 
 
-class NewFeedback(BaseModel):
+class NewFeedback(Body):
     """A rating of an answer, and perhaps a better one."""
 
-    model_config = ConfigDict(extra="forbid")
     answer_id: str = Field(min_length=1, max_length=40)
-    rating: Annotated[Any, Field(json_schema_extra={"enum": ["up", "down", 1, 2, 3, 4, 5]})]
+    rating: Literal["up", "down"] | Annotated[int, Field(ge=1, le=5)]
     better: str | None = Field(None, max_length=feedback.LONGEST)
     comment: str | None = Field(None, max_length=feedback.LONGEST)
 
 
-@door.post("/api/v1/feedback", permission="feedback:write", status_code=201)
+class FeedbackShape(Reply):
+    """What was kept; a number as text."""
+
+    id: FeedbackId
+    answer_id: AnswerId
+    rating: Literal["up", "down", "1", "2", "3", "4", "5"]
+    better: str | None
+    comment: str | None
+
+
+_ANSWER = {"answer": link("answers_show", answer_id="/answer_id")}
+
+
+@door.post("/api/v1/feedback", permission="feedback:write", status_code=201, returns=FeedbackShape, links=_ANSWER, fails={404})
 async def give(body: NewFeedback, rooms: RoomsOf, asker: AskerOf) -> Json:
     """Keep a rating; the same key's second one for an answer replaces its first."""
     return await rooms.home.store.write_async(lambda c: feedback.give(c, asker, body.answer_id, body.rating, body.better, body.comment))

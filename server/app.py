@@ -71,7 +71,9 @@ def make_app(home: Home, hosts: Collection[str] = (), on_alive: Callable[[], Non
         await rooms.close()
 
     rooms = Rooms(home)
-    app = FastAPI(title="LLMOps", version=llmops.__version__, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="LLMOps", version=llmops.__version__, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.rooms = rooms
     app.state.health = Health(rooms)
     add_handlers(app)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from llmops.access.roles import PERMISSIONS, check_permitted
 from llmops.errors import NotAuthenticated
-from llmops.types import Asker
+from llmops.types import Asker, Json
 from server.auth import SPEAKS_FOR, asker_of, origin_of
 from server.bodies import ClientGone, limited
 from server.rooms import Rooms
@@ -27,13 +30,41 @@ LONGEST_KEY = 200
 
 
 class DoorRoute(APIRoute):
-    """A route that knows its permission; "" for one of `OPEN_PATHS`."""
+    """A route that knows its permission; "" for one of `OPEN_PATHS`.
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], *, permission: str, upload: bool = False, **options: Any) -> None:
+    `returns` is the shape of what it answers with when all goes well, `str` for plain text; `links` say where its ids lead
+    to, `fails` which errors it has beyond those that all routes of its kind have. They stand on the OpenAPI page and do
+    nothing else: what a route returns goes out as it is.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        permission: str,
+        upload: bool = False,
+        returns: Any = None,
+        links: Mapping[str, Any] | None = None,
+        fails: Collection[int] = (),
+        **options: Any,
+    ) -> None:
         if permission not in PERMISSIONS and not (permission == "" and path in OPEN_PATHS):
             raise ValueError(f"route {path} needs a permission that exists, not {permission!r}")
-        self.permission, self.upload = permission, upload
+        self.permission, self.upload, self.returns, self.fails = permission, upload, returns, frozenset(fails)
+        if returns is str:
+            options["response_class"] = PlainTextResponse
+        elif returns is not None:
+            responses, status = options.get("responses", {}), options.get("status_code", 200)
+            options["responses"] = {**responses, status: {**responses.get(status, {}), "model": returns, "links": links or {}}}
         super().__init__(path, endpoint, response_model=None, **options)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in (self.methods or ()):  # other methods of this path may be other routes
+            here = [route for route in scope["app"].routes if route.matches(scope)[0] is not Match.NONE]
+            allowed = sorted({method for route in here for method in route.methods})
+            raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
+        await super().handle(scope, receive, send)
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
@@ -70,9 +101,9 @@ class Door:
     def delete(self, path: str, *, permission: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         return self._route("DELETE", path, permission, options)
 
-    def open(self, path: str) -> Callable[[Endpoint], Endpoint]:
+    def open(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """A GET and a HEAD without a key, for one of `OPEN_PATHS`."""
-        get, head = self._route("GET", path, "", {}), self._route("HEAD", path, "", {"include_in_schema": False})
+        get, head = self._route("GET", path, "", options), self._route("HEAD", path, "", options)
         return lambda endpoint: head(get(endpoint))
 
     def hang(self, app: FastAPI) -> None:
@@ -80,10 +111,16 @@ class Door:
 
     def _route(self, method: str, path: str, permission: str, options: dict[str, Any]) -> Callable[[Endpoint], Endpoint]:
         def keep(endpoint: Endpoint) -> Endpoint:
-            self.routes.append(DoorRoute(path, endpoint, methods=[method], permission=permission, tags=[self._tag], **options))
+            name = f"{self._tag}_{endpoint.__name__}{'_head' * (method == 'HEAD')}"
+            self.routes.append(DoorRoute(path, endpoint, methods=[method], permission=permission, tags=[self._tag], operation_id=name, **options))
             return endpoint
 
         return keep
+
+
+def link(operation: str, **parameters: str) -> Json:
+    """Where ids of a reply lead to: an operation, as `documents_show`, and where in the reply its parameters stand, as "/id"."""
+    return {"operationId": operation, "parameters": {name: f"$response.body#{place}" for name, place in parameters.items()}}
 
 
 async def admit(rooms: Rooms, request: Request, permission: str) -> None:

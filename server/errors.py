@@ -27,7 +27,7 @@ from llmops.types import Json
 Model = TypeVar("Model", bound=BaseModel)
 log = logging.getLogger("llmops.server")
 
-_TYPES = {401: "authentication_error", 402: "insufficient_quota", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+ERROR_TYPES = {401: "authentication_error", 402: "insufficient_quota", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 _HINTS = {
     404: "GET /openapi.json lists every path",
     405: "the header Allow names the methods of this path",
@@ -114,7 +114,7 @@ def validated(model: type[Model], value: object) -> Model:
 
 
 def _shape(status: int, message: str, code: str, param: str | None, hint: str, request: str) -> tuple[int, Json]:
-    kind = _TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")
+    kind = ERROR_TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")
     return status, {"error": {"message": message, "type": kind, "code": code, "param": param, "hint": hint, "request_id": request}}
 
 

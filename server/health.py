@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -23,6 +23,7 @@ from llmops.types import Json
 from server.door import Door
 from server.metrics import observe_outbox
 from server.pulse import worker_age
+from server.shapes import Count, Reply
 
 if TYPE_CHECKING:
     from server.rooms import Rooms
@@ -36,6 +37,23 @@ WORKER_SILENT = 5.0
 STALE = 5.0
 
 door = Door("operations")
+
+
+class AliveShape(Reply):
+    status: Literal["ok"]
+
+
+class PartShape(Reply):
+    """A part of the server; `waiting` counts messages by topic, and only the outbox has it."""
+
+    ok: bool
+    detail: str
+    waiting: dict[str, Count] | None = None
+
+
+class ReadyShape(Reply):
+    status: Literal["ready", "not ready"]
+    parts: dict[str, PartShape]
 
 
 class Health:
@@ -118,13 +136,13 @@ class Health:
         return {"ok": True, "detail": f"{sum(waiting.values())} waiting", "waiting": waiting}
 
 
-@door.open("/healthz")
+@door.open("/healthz", returns=AliveShape)
 async def healthz() -> Response:
     """The process answers: that is all."""
     return JSONResponse({"status": "ok"})
 
 
-@door.open("/readyz")
+@door.open("/readyz", returns=ReadyShape, responses={503: {"model": ReadyShape, "description": "A part is not ready"}})
 async def readyz(request: Request) -> Response:
     """200 when every part is ready, else 503; each part by name."""
     health: Health = request.app.state.health

@@ -47,7 +47,7 @@ def observe_outbox(waiting: Mapping[str, int]) -> None:
         outbox_waiting.labels(topic).set(count)
 
 
-@door.get("/metrics", permission="metrics:read")
+@door.get("/metrics", permission="metrics:read", returns=str)
 def metrics() -> Response:
     """All measures, of all server processes."""
     registry = REGISTRY

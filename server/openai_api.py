@@ -13,7 +13,8 @@ from llmops.errors import InvalidInput, ProviderError, UnknownName
 from llmops.types import Answer, Asker, ChatChunk, ChatRequest, Json, Usage
 from server import metrics
 from server.bodies import while_connected
-from server.door import AskerOf, Door, RoomsOf
+from server.door import AskerOf, Door, RoomsOf, link
+from server.openai_replies import Completed, Passed
 from server.openai_shapes import ChatBody, Completion, Narrowing, whole_answer
 from server.streams import EventStream, opened
 
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
 door = Door("openai")
 
 
-@door.post("/v1/chat/completions", permission="chat:use")
+_STREAM = {"schema": {"type": "string", "pattern": "^data: ", "description": "Chunks as server-sent events; the last data is [DONE] or an `error`"}}
+
+
+@door.post(
+    "/v1/chat/completions",
+    permission="chat:use",
+    returns=Completed | Passed,
+    responses={200: {"content": {"text/event-stream": _STREAM}}},
+    links={"answer": link("answers_show", answer_id="/llmops/answer_id")},
+    fails={404, 409, 499, 502},
+)
 async def chat(request: Request, body: ChatBody, rooms: RoomsOf, asker: AskerOf) -> Response:
     """OpenAI's chat completions. A chain's reply carries `llmops` beside OpenAI's fields; a stream has it in its last chunks."""
     events: AsyncGenerator[Json, None]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -17,6 +17,8 @@ from llmops.errors import InvalidInput, UnknownName
 from llmops.types import Embedder, Json, TextKind, Vectors
 from server.bodies import while_connected
 from server.door import Door, RoomsOf
+from server.openai_replies import Embeddings
+from server.shapes import FILLED
 
 if TYPE_CHECKING:
     from server.rooms import Rooms
@@ -25,6 +27,9 @@ door = Door("openai")
 MOST_TEXTS = 2048
 _AT_ONCE = 16
 """Texts embedded between two looks at whether the client is still there."""
+
+_TEXT = {"type": "string", "pattern": FILLED}
+_INPUT = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": MOST_TEXTS}]}
 
 
 class TokenArrays(InvalidInput):
@@ -36,11 +41,11 @@ class TokenArrays(InvalidInput):
 class EmbeddingBody(BaseModel):
     """An embedding's request. `input_type` matters to encoders that embed questions and passages differently."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
     model: str = Field(min_length=1, max_length=200)
-    input: str | list[Any]
+    input: Annotated[str | list[Any], WithJsonSchema(_INPUT)]
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: int | None = None
+    dimensions: int | None = Field(None, ge=1)
     input_type: TextKind | None = None
 
     @field_validator("input", mode="before")
@@ -53,7 +58,7 @@ class EmbeddingBody(BaseModel):
         return value
 
 
-@door.post("/v1/embeddings", permission="embeddings:use")
+@door.post("/v1/embeddings", permission="embeddings:use", returns=Embeddings, fails={404, 499})
 async def embeddings(request: Request, body: EmbeddingBody, rooms: RoomsOf) -> Response:
     """A unit vector for each text, in order."""
     encoder = _encoder(rooms, body)

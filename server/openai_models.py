@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from llmops.errors import UnknownName
 from llmops.types import Asker, Json
-from server.door import AskerOf, Door, RoomsOf
+from server.door import AskerOf, Door, RoomsOf, link
+from server.shapes import Count, Reply
 
 if TYPE_CHECKING:
     from server.rooms import Rooms
@@ -15,13 +16,30 @@ door = Door("openai")
 _CREATED = 1767225600  # the clients want a number: 2026-01-01
 
 
-@door.get("/v1/models", permission="models:read")
+class ModelShape(Reply):
+    """A name that a chat request's `model` may have."""
+
+    id: str
+    object: Literal["model"]
+    created: Count
+    owned_by: Literal["chain", "route"]
+
+
+class ModelsShape(Reply):
+    object: Literal["list"]
+    data: list[ModelShape]
+
+
+_FIRST = {"first": link("openai_model", model="/data/0/id")}
+
+
+@door.get("/v1/models", permission="models:read", returns=ModelsShape, links=_FIRST)
 async def models(rooms: RoomsOf, asker: AskerOf) -> Json:
     """Chains and routes; `owned_by` says which."""
     return {"object": "list", "data": _models(rooms, asker)}
 
 
-@door.get("/v1/models/{model}", permission="models:read")
+@door.get("/v1/models/{model}", permission="models:read", returns=ModelShape)
 async def model(model: str, rooms: RoomsOf, asker: AskerOf) -> Json:
     """One of them."""
     known = {one["id"]: one for one in _models(rooms, asker)}

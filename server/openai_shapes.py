@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from llmops.types import Answer, Json, Usage
+from server.shapes import Body
+from server.shapes_filter import Filter
 
 LATEST_SEQ = 2**62
 MOST_MESSAGES = 2000
@@ -18,6 +20,9 @@ MOST_CHOICES = 128
 MOST_TOKENS = 10_000_000
 MOST_STOPS = 64
 LONGEST_STOP = 1000
+
+_CONTENT = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}, {"type": "null"}]}
+_MESSAGE = {"type": "object", "required": ["role"], "properties": {"role": {"type": "string"}, "content": _CONTENT}}
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
@@ -30,27 +35,29 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
     return message
 
 
+MessageBody = Annotated[dict[str, Any], AfterValidator(_message), WithJsonSchema(_MESSAGE)]
+
+
 class StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
     include_usage: bool | None = None
 
 
-class Narrowing(BaseModel):
-    """The field `llmops` of a chain's request: where to look, and as of when."""
+class Narrowing(Body):
+    """The field `llmops` of a chain's request: where to look, and as of when. `at` may not lie ahead of the collection's sequence."""
 
-    model_config = ConfigDict(extra="forbid")
     collection: str | None = Field(None, min_length=1, max_length=100)
     at: int | None = Field(None, ge=0, le=LATEST_SEQ)
-    k: int | None = None
-    filter: dict[str, Any] | None = None
+    k: int | None = Field(None, ge=1, le=50)
+    filter: Filter | None = None
 
 
 class ChatBody(BaseModel):
     """A chat completion's request. Fields that we do not know are kept and passed on."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
     model: str = Field(min_length=1, max_length=200)
-    messages: list[Annotated[dict[str, Any], AfterValidator(_message)]] = Field(min_length=1, max_length=MOST_MESSAGES)
+    messages: list[MessageBody] = Field(min_length=1, max_length=MOST_MESSAGES)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     llmops: Narrowing | None = None

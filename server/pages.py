@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 from fastapi import Query
 
 from llmops.types import Json
+from server.shapes import Reply
+
+Row = TypeVar("Row")
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 AfterId = Annotated[str, Query(max_length=100)]
 AfterRow = Annotated[int, Query(ge=0, le=2**62)]
+
+
+class Page(Reply, Generic[Row]):
+    """A part of a list."""
+
+    data: list[Row]
+    next: str | None
 
 
 def page(rows: Sequence[Json], limit: int, cursor: str) -> Json:

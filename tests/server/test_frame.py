@@ -56,7 +56,7 @@ async def test_t21_nothing_about_the_server_is_told_to_strangers(client: Client,
     assert (await client.get("/openapi.json", headers=bearer(key("application")))).status_code == 403
     assert {route.path for route in routes()} == set(listed)
     assert listed["/healthz"]["get"]["security"] == [] and listed["/v1/models"]["get"]["security"] == [{"key": []}]
-    assert listed["/v1/models"]["get"]["x-permission"] == "models:read" and "default" in listed["/v1/models"]["get"]["responses"]
+    assert listed["/v1/models"]["get"]["x-permission"] == "models:read" and "401" in listed["/v1/models"]["get"]["responses"]
 
 
 async def test_t22_headers_of_every_answer(client: Client, key: Callable[..., str]) -> None:

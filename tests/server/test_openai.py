@@ -85,7 +85,9 @@ def test_where_to_look(client: openai.OpenAI) -> None:
     assert ask(filter={"page": 0}, k=1)["citations"][0]["external_id"] == "serve.md"
     assert ask(at=0)["abstained"] and ask(at=0)["snapshot"] == {"collection": "docs", "seq": 0}
     assert ask(filter={"no_such_field": 1})["abstained"]
-    for wrong, param in (({"collection": "dosc"}, "collection"), ({"at": 10**6}, "at"), ({"k": 0}, "k"), ({"k": 51}, "k"), ({"k": 10**30}, "k")):
+    wrong_ones = [({"collection": "dosc"}, "collection"), ({"at": 10**6}, "at")]
+    wrong_ones += [({"k": k}, "llmops.k") for k in (0, 51, 10**30, "8", True)]
+    for wrong, param in wrong_ones:
         with pytest.raises(openai.APIStatusError) as refused:
             ask(**wrong)
         assert refused.value.status_code in (404, 422) and refused.value.body["param"] == param

@@ -83,7 +83,7 @@ def test_documents_as_json_in_pages(admin: httpx.Client) -> None:
         ({"collection": "docs", "documents": [{"external_id": "a"}]}, 422, "documents.0"),
         ({"collection": "docs", "documents": [{"external_id": "a", "text": "b", "url": "http://x"}]}, 422, "documents.0"),
         ({"collection": "docs", "documents": [{"external_id": "", "text": "b"}]}, 422, "documents.0.external_id"),
-        ({"collection": "docs", "documents": [{"external_id": "a", "text": "b", "acl": ["alice"]}]}, 422, "acl"),
+        ({"collection": "docs", "documents": [{"external_id": "a", "text": "b", "acl": ["alice"]}]}, 422, "documents.0.acl.0"),
         ({"collection": "docs", "documents": [{"external_id": "a", "text": "b", "metadata": {"x": {"y": 1}}}]}, 422, "metadata"),
         ({"collection": "docs", "documents": [{"external_id": "a", "url": "http://127.0.0.1:1/x"}]}, 422, "url"),
         ({"collection": "docs", "documents": [{"external_id": "a", "url": "file:///etc/passwd"}]}, 422, "url"),
@@ -103,7 +103,7 @@ def test_forms_that_cannot_be_taken(admin: httpx.Client) -> None:
     assert send(name="a.exe") == (422, "file")
     assert send(metadata="{broken") == (422, "metadata")
     assert send(metadata="[1]") == (422, "metadata")
-    assert send(acl="alice") == (422, "acl")
+    assert send(acl="alice") == (422, "acl.0")
     assert send(owner="me") == (422, "owner")
     assert send(collection="no way") == (422, "collection")
     assert admin.post("/api/v1/documents", data={"collection": "docs"}, files={"other": ("a.md", b"x")}).status_code == 422
