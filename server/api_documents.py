@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -40,6 +40,9 @@ _TEXT_OR_URL: dict[str, Any] = {
         {"required": ["url"], "properties": {"url": {"type": "string"}, "text": {"type": "null"}}},
     ]
 }
+_EXAMPLES: list[JsonValue] = [
+    {"collection": "docs", "documents": [{"external_id": "stop.md", "text": "# Stop\n\nPress Ctrl-C to stop the server.\n"}]}
+]
 
 
 class NewDocument(Body):
@@ -63,6 +66,7 @@ class NewDocument(Body):
 class NewDocuments(Body):
     """Documents of one collection. `source` has at most 600 bytes in UTF-8; no more than 20 documents are given by their address."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": _EXAMPLES})
     collection: Name
     source: Source = "api"
     documents: list[NewDocument] = Field(min_length=1, max_length=documents.MOST_AT_ONCE)
@@ -98,7 +102,11 @@ _FORM = {
     },
     "additionalProperties": False,
 }
-_CONTENT = {"application/json": {"schema": _TEXTS}, "multipart/form-data": {"schema": _FORM}}
+_NAMED = {"Content-Disposition": {"schema": {"type": "string"}, "example": 'form-data; name="file"; filename="page.md"'}}
+_CONTENT = {
+    "application/json": {"schema": _TEXTS},
+    "multipart/form-data": {"schema": _FORM, "encoding": {"file": {"contentType": "application/octet-stream", "headers": _NAMED}}},
+}
 _BODY = {"requestBody": {"required": True, "content": _CONTENT}}
 _JOB = {"job": link("jobs_show", job_id="/id"), "cancel": link("jobs_cancel", job_id="/id")}
 _FIRST = {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Query
-from pydantic import Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from chains import feedback
 from llmops.types import Json
@@ -17,11 +17,21 @@ door = Door("feedback")
 After = Annotated[int | None, Query(ge=1, le=2**62)]
 
 
+RATINGS = ["up", "down", 1, 2, 3, 4, 5]
+
+
+def _rating(value: object) -> object:
+    if isinstance(value, bool) or value not in RATINGS:
+        raise ValueError("up, down, or a whole number from 1 to 5")
+    return int(value) if isinstance(value, float) else value
+
+
 class NewFeedback(Body):
     """A rating of an answer, and perhaps a better one."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"answer_id": f"ans_{'0' * 32}", "rating": "up", "comment": "right"}]})
     answer_id: str = Field(min_length=1, max_length=40)
-    rating: Literal["up", "down"] | Annotated[int, Field(ge=1, le=5)]
+    rating: Annotated[Any, AfterValidator(_rating), Field(json_schema_extra={"enum": RATINGS})]
     better: str | None = Field(None, max_length=feedback.LONGEST)
     comment: str | None = Field(None, max_length=feedback.LONGEST)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from llmops.sections import Name
 from llmops.types import Json
 from server.door import AskerOf, Door, RoomsOf, link
 from server.openai_shapes import LATEST_SEQ
-from server.shapes import Body, ChunkId, Count, DocumentId, Filled, Reply, SnapshotShape
+from server.shapes import WHOLE, Body, ChunkId, Count, DocumentId, Filled, Reply, SnapshotShape
 from server.shapes_filter import Filter
 
 door = Door("search")
@@ -20,10 +20,11 @@ door = Door("search")
 class SearchBody(Body):
     """What to look for, where, and as of when: `at` may not lie ahead of the collection's sequence."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"collection": "docs", "query": "How do I stop the server?", "k": 3}]})
     collection: Name
     query: Filled
-    k: int = Field(10, ge=1, le=1000)
-    at: int | None = Field(None, ge=0, le=LATEST_SEQ)
+    k: Annotated[int, Field(ge=1, le=1000), WHOLE] = 10
+    at: Annotated[int, Field(ge=0, le=LATEST_SEQ), WHOLE] | None = None
     filter: Filter | None = None
 
 

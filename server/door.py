@@ -118,9 +118,14 @@ class Door:
         return keep
 
 
-def link(operation: str, **parameters: str) -> Json:
+def link(operation: str, body: Mapping[str, str] | None = None, **parameters: str) -> Json:
     """Where ids of a reply lead to: an operation, as `documents_show`, and where in the reply its parameters stand, as "/id"."""
-    return {"operationId": operation, "parameters": {name: f"$response.body#{place}" for name, place in parameters.items()}}
+    leads: Json = {"operationId": operation}
+    if parameters:
+        leads["parameters"] = {name: f"$response.body#{place}" for name, place in parameters.items()}
+    if body:
+        leads["requestBody"] = {name: f"$response.body#{place}" for name, place in body.items()}
+    return leads
 
 
 async def admit(rooms: Rooms, request: Request, permission: str) -> None:

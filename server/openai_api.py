@@ -24,15 +24,22 @@ if TYPE_CHECKING:
 door = Door("openai")
 
 
-_STREAM = {"schema": {"type": "string", "pattern": "^data: ", "description": "Chunks as server-sent events; the last data is [DONE] or an `error`"}}
+_ANSWER = "/llmops/answer_id"
+_EVENT = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "data": {"type": "string", "pattern": r"^(\[DONE\]$|\{)", "description": "A chunk or an error as JSON; after the last one [DONE]"}
+    },
+}
 
 
 @door.post(
     "/v1/chat/completions",
     permission="chat:use",
     returns=Completed | Passed,
-    responses={200: {"content": {"text/event-stream": _STREAM}}},
-    links={"answer": link("answers_show", answer_id="/llmops/answer_id")},
+    responses={200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
+    links={"answer": link("answers_show", answer_id=_ANSWER), "rate": link("feedback_give", body={"answer_id": _ANSWER})},
     fails={404, 409, 499, 502},
 )
 async def chat(request: Request, body: ChatBody, rooms: RoomsOf, asker: AskerOf) -> Response:

@@ -18,7 +18,7 @@ from llmops.types import Embedder, Json, TextKind, Vectors
 from server.bodies import while_connected
 from server.door import Door, RoomsOf
 from server.openai_replies import Embeddings
-from server.shapes import FILLED
+from server.shapes import FILLED, WHOLE
 
 if TYPE_CHECKING:
     from server.rooms import Rooms
@@ -41,11 +41,11 @@ class TokenArrays(InvalidInput):
 class EmbeddingBody(BaseModel):
     """An embedding's request. `input_type` matters to encoders that embed questions and passages differently."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(extra="allow", strict=True, json_schema_extra={"examples": [{"model": "minilm", "input": ["a text", "another"]}]})
     model: str = Field(min_length=1, max_length=200)
     input: Annotated[str | list[Any], WithJsonSchema(_INPUT)]
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: int | None = Field(None, ge=1)
+    dimensions: Annotated[int, Field(ge=1), WHOLE] | None = None
     input_type: TextKind | None = None
 
     @field_validator("input", mode="before")

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
 
 from llmops.types import Answer, Json, Usage
-from server.shapes import Body
+from server.shapes import WHOLE, Body
 from server.shapes_filter import Filter
 
-LATEST_SEQ = 2**62
+LATEST_SEQ = 2**53 - 1
+"""The largest number that every reader of JSON takes for itself."""
 MOST_MESSAGES = 2000
 MOST_CHOICES = 128
 MOST_TOKENS = 10_000_000
@@ -23,6 +24,9 @@ LONGEST_STOP = 1000
 
 _CONTENT = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}, {"type": "null"}]}
 _MESSAGE = {"type": "object", "required": ["role"], "properties": {"role": {"type": "string"}, "content": _CONTENT}}
+
+_ASKED: list[JsonValue] = [{"role": "user", "content": "How do I stop the server?"}]
+_EXAMPLES: list[JsonValue] = [{"model": "rag", "messages": _ASKED}, {"model": "rag", "messages": _ASKED, "stream": True, "llmops": {"k": 3}}]
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
@@ -47,15 +51,15 @@ class Narrowing(Body):
     """The field `llmops` of a chain's request: where to look, and as of when. `at` may not lie ahead of the collection's sequence."""
 
     collection: str | None = Field(None, min_length=1, max_length=100)
-    at: int | None = Field(None, ge=0, le=LATEST_SEQ)
-    k: int | None = Field(None, ge=1, le=50)
+    at: Annotated[int, Field(ge=0, le=LATEST_SEQ), WHOLE] | None = None
+    k: Annotated[int, Field(ge=1, le=50), WHOLE] | None = None
     filter: Filter | None = None
 
 
 class ChatBody(BaseModel):
     """A chat completion's request. Fields that we do not know are kept and passed on."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(extra="allow", strict=True, json_schema_extra={"examples": _EXAMPLES})
     model: str = Field(min_length=1, max_length=200)
     messages: list[MessageBody] = Field(min_length=1, max_length=MOST_MESSAGES)
     stream: bool | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from llmops.access.principals import parse_principal
 from llmops.errors import InvalidInput
@@ -27,6 +27,10 @@ def _filled(text: str) -> str:
     return text
 
 
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _principal(text: str) -> str:
     try:
         meant = parse_principal(text)
@@ -43,6 +47,8 @@ Principal = Annotated[str, AfterValidator(_principal), Field(json_schema_extra={
 """`user:alice`, as in an access list."""
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """A time in UTC: `2026-01-31T09:30:00Z`."""
+WHOLE = BeforeValidator(_whole)
+"""Behind the bounds of a request's whole number: JSON knows one kind of number, so 3.0 is a whole one too."""
 Count = Annotated[int, Field(ge=0)]
 Metadata = Annotated[dict[str, Any], Field(json_schema_extra={"additionalProperties": {"type": ["string", "number", "boolean", "null"]}})]
 """Of a document: plain values by name. Who takes them in checks that."""
