@@ -1,0 +1,111 @@
+"""The server is held to its OpenAPI page: whatever is asked, in and out of its shapes, by two keys that may not see each other's things."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmops.testing import FaultyProvider
+from tests.conftest import REPOSITORY
+from tests.server.conftest import Server, configuration, finished, serving_docs
+
+SCHEMATHESIS = str(Path(sys.executable).parent / "schemathesis")
+CONFIGURATION = Path(__file__).parent / "schemathesis.toml"
+QUESTION = [{"role": "user", "content": "How do I stop the server?"}]
+
+# What each `{name}` in a path is an id of; a model's name is the configuration's, and no workspace's own.
+KINDS = {"document_id": "documents", "job_id": "jobs", "answer_id": "answers", "name": "collections"}
+# The ids in queries and bodies.
+NAMED_ELSEWHERE: list[tuple[str, str, dict[str, Any] | None]] = [
+    ("GET", "/api/v1/documents?collection=<collections>", None),
+    ("GET", "/api/v1/jobs?after=<jobs>", None),
+    ("POST", "/api/v1/search", {"collection": "<collections>", "query": "stop"}),
+    ("POST", "/api/v1/feedback", {"answer_id": "<answers>", "rating": "up"}),
+    ("POST", "/v1/chat/completions", {"model": "rag", "messages": QUESTION, "llmops": {"collection": "<collections>"}}),
+    ("POST", "/v1/chat/completions", {"model": "rag", "messages": QUESTION, "llmops": {"collection": "<collections>"}, "stream": True}),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, provider: FaultyProvider, citing: FaultyProvider) -> Iterator[Server]:
+    with serving_docs(tmp_path_factory.mktemp("contract"), configuration(provider, citing, max_body_mb=1, max_upload_mb=2)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def ids(server: Server) -> dict[str, list[str]]:
+    """Things of the workspace poc, by kind; some documents, for each may be withdrawn."""
+    with server.client() as client:
+        texts = [{"external_id": f"{n}.md", "text": f"# Page {n}\n\nPress Ctrl-C to stop server {n}.\n"} for n in range(20)]
+        job = finished(client, client.post("/api/v1/documents", json={"collection": "more", "documents": texts}))
+        documents = client.get("/api/v1/documents", params={"collection": "more", "limit": 20}).json()["data"]
+        answer = client.post("/v1/chat/completions", json={"model": "rag", "messages": QUESTION}).json()["llmops"]["answer_id"]
+    return {"documents": [row["document_id"] for row in documents], "jobs": [job["id"]], "answers": [answer], "collections": ["docs", "more"]}
+
+
+@pytest.fixture(scope="module")
+def page(server: Server) -> dict[str, Any]:
+    with server.client() as client:
+        return client.get("/openapi.json").json()
+
+
+def test_t09_the_id_of_another_workspace_is_unknown(server: Server, ids: dict[str, list[str]], page: dict[str, Any]) -> None:
+    """Each id in each place of each operation: the stranger is told the same as of an id that nobody has."""
+    theirs = {kind: values[0] for kind, values in ids.items()}
+    nobodys = {kind: re.sub("[0-9a-f]{32}", "0" * 32, value) if "_" in value else "none" for kind, value in theirs.items()}
+    in_paths = [name.split() for name in _operations(page) if "{" in name and "{model}" not in name]
+    calls = [(method, re.sub(r"\{(\w+)\}", lambda found: f"<{KINDS[found[1]]}>", path), None) for method, path in in_paths] + NAMED_ELSEWHERE
+    assert len(calls) > 12
+    with server.client("other") as stranger, server.client() as owner:
+        before = [owner.get(f"/api/v1/{kind}/{one}").raise_for_status().json() for kind, one in theirs.items()]
+        for method, path, body in calls:
+            told = []
+            for known in (theirs, nobodys):
+                content = _put(json.dumps(body), known) if body else None
+                reply = stranger.request(method, _put(path, known), content=content, headers={"Content-Type": "application/json"})
+                assert reply.status_code == 404, (method, path, reply.text)
+                told.append(re.sub("|".join(known.values()), "?", reply.json()["error"]["message"]))
+            assert told[0] == told[1], (method, path)
+        assert [owner.get(f"/api/v1/{kind}/{one}").json() for kind, one in theirs.items()] == before
+
+
+@pytest.mark.parametrize("examples", [3, pytest.param(200, marks=[pytest.mark.prove(200), pytest.mark.timeout(3600)])])
+def test_t60_t09_what_is_asked_of_any_operation_ends_as_its_page_says(
+    server: Server, ids: dict[str, list[str]], page: dict[str, Any], tmp_path: Path, examples: int
+) -> None:
+    """No error of the server, no body out of its shape, no key ignored, nothing of another workspace: all checks of schemathesis hold."""
+    dictionaries = "".join(f"\n[dictionaries.{kind}]\nvalues = {json.dumps(values)}\n" for kind, values in ids.items() if kind != "collections")
+    (tmp_path / "schemathesis.toml").write_text(CONFIGURATION.read_text() + dictionaries)
+    (tmp_path / "openapi.json").write_text(json.dumps(page))
+    users = [{"name": name, "fixedHeaders": [_authorization(server.keys[key])]} for name, key in (("poc", "admin"), ("dev", "other"))]
+    (tmp_path / "keys.json").write_text(json.dumps({"auth": users}))
+    command = [SCHEMATHESIS, "run", "openapi.json", "--url", server.url, "--checks", "all", "--max-examples", str(examples), "--seed", "1"]
+    command += ["--report", "json", "--report-json-path", "report.json"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "CONTRACT_KEYS": str(tmp_path / "keys.json")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["complete"] and report["operations"]["tested"] == len(_operations(page))
+    rates = report["valid_rates"]
+    never = [name for name in _operations(page) if not sum(phase["accepted"] for phase in rates[name].values())]
+    assert not never, "operations that never did what they are for: give the ids or names that they need in schemathesis.toml"
+
+
+def _operations(page: dict[str, Any]) -> list[str]:
+    return [f"{method.upper()} {path}" for path, methods in page["paths"].items() for method in methods]
+
+
+def _authorization(key: str) -> dict[str, str]:
+    return {"name": "Authorization", "value": f"Bearer {key}"}
+
+
+def _put(text: str, ids: dict[str, str]) -> str:
+    return re.sub(r"<(\w+)>", lambda found: ids[found[1]], text)
