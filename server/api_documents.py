@@ -108,6 +108,7 @@ _CONTENT = {
     "multipart/form-data": {"schema": _FORM, "encoding": {"file": {"contentType": "application/octet-stream", "headers": _NAMED}}},
 }
 _BODY = {"requestBody": {"required": True, "content": _CONTENT}}
+_LOCATION = {"required": True, "schema": {"type": "string", "pattern": "^/api/v1/jobs/job_[0-9a-f]{32}$"}}
 _JOB = {"job": link("jobs_show", job_id="/id"), "cancel": link("jobs_cancel", job_id="/id")}
 _FIRST = {
     "first": link("documents_show", document_id="/data/0/document_id"),
@@ -124,6 +125,7 @@ _SAME = {name: link(f"documents_{name}", document_id="/document_id") for name in
     openapi_extra=_BODY,
     status_code=202,
     returns=AcceptedShape,
+    responses={202: {"headers": {"Location": _LOCATION}}},
     links=_JOB,
     fails={404, 409},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -52,6 +53,12 @@ def test_our_own_shapes_say_all_their_fields(page: dict[str, Any]) -> None:
         for media in [media for body in bodies for media in body.get("content", {}).values()]:
             if OUR_OWN in name:
                 assert _resolved(page, media["schema"])["additionalProperties"] is False, name
+
+
+def test_bounds_are_written_as_json_schema_writes_them(page: dict[str, Any]) -> None:
+    """A bound behind a validator, as in `Annotated[int | None, BeforeValidator(...), Field(ge=1)]`, is lost on the page."""
+    lost = re.findall(r'\{[^{}]*"(?:ge|gt|le|lt|min_length|max_length)":[^{}]*\}', json.dumps(page))
+    assert not lost
 
 
 def test_every_link_leads_to_an_operation(page: dict[str, Any]) -> None:
