@@ -8,13 +8,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llmops.testing import FaultyProvider
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, postgres_database
 from tests.server.conftest import Server, configuration, finished, serving_docs
 
 SCHEMATHESIS = str(Path(sys.executable).parent / "schemathesis")
@@ -34,10 +35,15 @@ NAMED_ELSEWHERE: list[tuple[str, str, dict[str, Any] | None]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, provider: FaultyProvider, citing: FaultyProvider) -> Iterator[Server]:
-    with serving_docs(tmp_path_factory.mktemp("contract"), configuration(provider, citing, max_body_mb=1, max_upload_mb=2)) as server:
-        yield server
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.prove)])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, provider: FaultyProvider, citing: FaultyProvider
+) -> Iterator[Server]:
+    """A server of its own, for nobody can tell what it will hold in the end; `make prove` asks one on PostgreSQL too."""
+    toml = configuration(provider, citing, max_body_mb=1, max_upload_mb=2)
+    with ExitStack() as open_things:
+        url = open_things.enter_context(postgres_database(request.getfixturevalue("postgres_server"))) if request.param == "postgresql" else ""
+        yield open_things.enter_context(serving_docs(tmp_path_factory.mktemp("contract"), toml, url))
 
 
 @pytest.fixture(scope="module")
