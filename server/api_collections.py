@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import JSONResponse, Response
+from pydantic import Field
+from starlette.responses import Response
 
 from llmops.sections import Name
 from llmops.types import Json
+from server.accepted import ACCEPTED, accepted
 from server.door import AskerOf, Door, RoomsOf, link
 from server.openai_shapes import LATEST_SEQ
 from server.pages import Page
-from server.shapes import Count, Moment, Reply
+from server.shapes import WHOLE, Body, Count, Moment, Principal, Reply
 from vectorstore import documents, promotion
 from vectorstore.rows import collections
 from vectorstore.rows.acls import parse_acl
@@ -21,20 +22,18 @@ from vectorstore.rows.acls import parse_acl
 door = Door("collections")
 
 
-class NewCollection(BaseModel):
+class NewCollection(Body):
     """A collection, and whom its documents are for that say nothing else."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
     name: Name
-    acl: Annotated[list[str], Field(max_length=1000)] | None = None
+    acl: list[Principal] | None = Field(None, max_length=1000)
 
 
-class Promotion(BaseModel):
+class Promotion(Body):
     """Where a collection is promoted to, and as of when."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
     to: Name
-    at: int | None = Field(None, ge=0, le=LATEST_SEQ)
+    at: Annotated[int, Field(ge=0, le=LATEST_SEQ), WHOLE] | None = None
 
 
 class DocumentCounts(Reply):
@@ -71,15 +70,15 @@ async def show(name: str, rooms: RoomsOf, asker: AskerOf) -> Json:
     return shown
 
 
-@door.post("/api/v1/collections", permission="collections:write", status_code=201)
+@door.post("/api/v1/collections", permission="collections:write", status_code=201, returns=CollectionShape, links=_DOCUMENTS, fails={409})
 async def create(body: NewCollection, rooms: RoomsOf, asker: AskerOf) -> Json:
     """Make an empty collection. One that is there already stays as it is."""
     encoder, acl = rooms.home.encoder.identity, None if body.acl is None else parse_acl(body.acl)
     return await rooms.home.store.write_async(lambda c: documents.create_collection(c, asker, body.name, encoder, acl))
 
 
-@door.post("/api/v1/collections/{name}/copy", permission="promotion:send")
+@door.post("/api/v1/collections/{name}/copy", permission="promotion:send", fails={409}, **ACCEPTED)
 async def promote(name: str, body: Promotion, rooms: RoomsOf, asker: AskerOf) -> Response:
     """Queue the promotion of a collection into another workspace: 202 and the job's id."""
     job_id = await asyncio.to_thread(promotion.order, rooms.home, asker, name, body.to, body.at)
-    return JSONResponse({"id": job_id}, 202, {"Location": f"/api/v1/jobs/{job_id}"})
+    return accepted(job_id)

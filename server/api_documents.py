@@ -12,17 +12,18 @@ from fastapi import Query
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from llmops.errors import InvalidInput
 from llmops.sections import Name
 from llmops.types import Json
+from server.accepted import ACCEPTED, accepted
 from server.bodies import MEGABYTE, read_json
 from server.door import AskerOf, Door, RoomsOf, link
 from server.errors import validated
 from server.pages import AfterRow, Limit, Page, page
 from server.shapes import Body, Filled, Metadata, Principal
-from server.shapes_documents import AcceptedShape, DocumentRow, DocumentShape, TextShape, WithdrawnShape
+from server.shapes_documents import DocumentRow, DocumentShape, TextShape, WithdrawnShape
 from vectorstore import documents
 from vectorstore.documents import Handed
 from vectorstore.load import EXTENSIONS, LONGEST_ID, loader_for
@@ -108,8 +109,6 @@ _CONTENT = {
     "multipart/form-data": {"schema": _FORM, "encoding": {"file": {"contentType": "application/octet-stream", "headers": _NAMED}}},
 }
 _BODY = {"requestBody": {"required": True, "content": _CONTENT}}
-_LOCATION = {"required": True, "schema": {"type": "string", "pattern": "^/api/v1/jobs/job_[0-9a-f]{32}$"}}
-_JOB = {"job": link("jobs_show", job_id="/id"), "cancel": link("jobs_cancel", job_id="/id")}
 _FIRST = {
     "first": link("documents_show", document_id="/data/0/document_id"),
     "text": link("documents_text", document_id="/data/0/document_id"),
@@ -118,17 +117,7 @@ _FIRST = {
 _SAME = {name: link(f"documents_{name}", document_id="/document_id") for name in ("show", "text", "withdraw")}
 
 
-@door.post(
-    "/api/v1/documents",
-    permission="documents:write",
-    upload=True,
-    openapi_extra=_BODY,
-    status_code=202,
-    returns=AcceptedShape,
-    responses={202: {"headers": {"Location": _LOCATION}}},
-    links=_JOB,
-    fails={404, 409},
-)
+@door.post("/api/v1/documents", permission="documents:write", upload=True, openapi_extra=_BODY, fails={404, 409}, **ACCEPTED)
 async def hand_in(request: Request, rooms: RoomsOf, asker: AskerOf) -> Response:
     """Keep what is handed in and queue its ingestion: 202 and the job's id, from which on nothing is lost."""
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
@@ -141,7 +130,7 @@ async def hand_in(request: Request, rooms: RoomsOf, asker: AskerOf) -> Response:
         handed = await _texts(texts, rooms.home.settings.outbound.allow, int(rooms.home.settings.server.max_upload_mb * MEGABYTE))
         collection, source = texts.collection, texts.source
     job_id = await asyncio.to_thread(documents.accept, rooms.home, asker, collection, handed, source)
-    return JSONResponse({"id": job_id}, 202, {"Location": f"/api/v1/jobs/{job_id}"})
+    return accepted(job_id)
 
 
 @door.get("/api/v1/documents", permission="documents:read", returns=Page[DocumentRow], links=_FIRST, fails={404})

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Query
 from pydantic import AfterValidator, ConfigDict, Field
 
 from chains import feedback
 from llmops.types import Json
 from server.door import AskerOf, Door, RoomsOf, link
-from server.pages import Limit
-from server.shapes import AnswerId, Body, FeedbackId, Reply
+from server.pages import NEWEST, BeforeRow, Limit, Page
+from server.shapes import AnswerId, Body, FeedbackId, Moment, Reply
 
 door = Door("feedback")
-After = Annotated[int | None, Query(ge=1, le=2**62)]
-
-
 RATINGS = ["up", "down", 1, 2, 3, 4, 5]
 
 
@@ -46,17 +42,30 @@ class FeedbackShape(Reply):
     comment: str | None
 
 
+class FeedbackRow(FeedbackShape):
+    """With who said it, and of what."""
+
+    rater: str
+    question: str
+    reply: str
+    prompt: str
+    model: str
+    route: str
+    chain: str
+    created_at: Moment
+
+
 _ANSWER = {"answer": link("answers_show", answer_id="/answer_id")}
 
 
-@door.post("/api/v1/feedback", permission="feedback:write", status_code=201, returns=FeedbackShape, links=_ANSWER, fails={404})
+@door.post("/api/v1/feedback", permission="feedback:write", status_code=201, returns=FeedbackShape, links=_ANSWER, fails={404, 429})
 async def give(body: NewFeedback, rooms: RoomsOf, asker: AskerOf) -> Json:
     """Keep a rating; the same key's second one for an answer replaces its first."""
     return await rooms.home.store.write_async(lambda c: feedback.give(c, asker, body.answer_id, body.rating, body.better, body.comment))
 
 
-@door.get("/api/v1/feedback", permission="feedback:read")
-async def list_feedback(rooms: RoomsOf, asker: AskerOf, after: After = None, limit: Limit = 100) -> Json:
+@door.get("/api/v1/feedback", permission="feedback:read", returns=Page[FeedbackRow])
+async def list_feedback(rooms: RoomsOf, asker: AskerOf, after: BeforeRow = NEWEST, limit: Limit = 100) -> Json:
     """What people said of answers that the key may see, newest first. A page may hold less than `limit`; `next` is null at the end."""
     shown, last = await rooms.home.store.read_async(lambda c: feedback.listed(c, asker, after, limit))
     return {"data": shown, "next": None if last is None else str(last)}

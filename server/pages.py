@@ -15,6 +15,9 @@ Row = TypeVar("Row")
 Limit = Annotated[int, Query(ge=1, le=1000)]
 AfterId = Annotated[str, Query(max_length=100)]
 AfterRow = Annotated[int, Query(ge=0, le=2**53 - 1)]
+BeforeRow = Annotated[int, Query(ge=1, le=2**53 - 1)]
+"""Of a list that begins with the newest."""
+NEWEST = 2**53 - 1
 
 
 class Page(Reply, Generic[Row]):

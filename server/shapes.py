@@ -18,7 +18,10 @@ _BLANK = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u30
 _RESERVED = r",:*\x00-\x1f\x7f-\x9f\u2028\u2029"
 _END = rf"[^{_RESERVED}{_BLANK}]"
 FILLED = rf"[^{_BLANK}]"
-PRINCIPAL = rf"^(user|group|workspace):{_END}([^{_RESERVED}]{{0,178}}{_END})?$"
+_NAME = rf"{_END}([^{_RESERVED}]{{0,178}}{_END})?"
+NAME = rf"^{_NAME}$"
+PRINCIPAL = rf"^(user|group|workspace):{_NAME}$"
+PATTERN = rf"^(user|group|workspace):(\*|{_NAME}\*?)$"
 
 
 def _filled(text: str) -> str:

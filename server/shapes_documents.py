@@ -6,13 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from server.shapes import ChunkId, Count, DocumentId, JobId, Metadata, Reply, SnapshotShape
-
-
-class AcceptedShape(Reply):
-    """The job that makes what was handed in searchable."""
-
-    id: JobId
+from server.shapes import ChunkId, Count, DocumentId, Metadata, Reply, SnapshotShape
 
 
 class DocumentRow(Reply):

@@ -22,6 +22,10 @@ BEYOND_A_SCHEMA = {
         "at": "no schema knows how far a collection's sequence has come",
         "filter": "how deep a filter nests, and how many conditions it has in all",
     },
+    "POST /api/v1/collections/{name}/copy": {
+        "to": "a workspace that the collection is in already",
+        "at": "no schema knows how far a collection's sequence has come",
+    },
     "POST /api/v1/documents": {
         "source": "its bytes in UTF-8 have a limit besides its characters",
         "external_id": "its bytes in UTF-8 have a limit besides its characters",

@@ -23,13 +23,17 @@ CONFIGURATION = Path(__file__).parent / "schemathesis.toml"
 QUESTION = [{"role": "user", "content": "How do I stop the server?"}]
 
 # What each `{name}` in a path is an id of; a model's name is the configuration's, and no workspace's own.
-KINDS = {"document_id": "documents", "job_id": "jobs", "answer_id": "answers", "name": "collections"}
+KINDS = {"document_id": "documents", "job_id": "jobs", "answer_id": "answers", "name": "collections", "key": "keys"}
 # The ids in queries and bodies.
 NAMED_ELSEWHERE: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/api/v1/documents?collection=<collections>", None),
     ("GET", "/api/v1/jobs?after=<jobs>", None),
     ("POST", "/api/v1/search", {"collection": "<collections>", "query": "stop"}),
     ("POST", "/api/v1/feedback", {"answer_id": "<answers>", "rating": "up"}),
+    ("POST", "/api/v1/collections/<collections>/copy", {"to": "pipeline"}),
+    ("PUT", "/api/v1/collections/<collections>/acl", {"acl": []}),
+    ("PUT", "/api/v1/documents/<documents>/acl", {"acl": None}),
+    ("POST", "/api/v1/keys/<keys>/rotate", {}),
     ("POST", "/v1/chat/completions", {"model": "rag", "messages": QUESTION, "llmops": {"collection": "<collections>"}}),
     ("POST", "/v1/chat/completions", {"model": "rag", "messages": QUESTION, "llmops": {"collection": "<collections>"}, "stream": True}),
 ]
@@ -48,13 +52,17 @@ def server(
 
 @pytest.fixture(scope="module")
 def ids(server: Server) -> dict[str, list[str]]:
-    """Things of the workspace poc, by kind; some documents, for each may be withdrawn."""
+    """Things of the workspace poc, by kind: several, for each may be withdrawn or revoked. Those in `shared` may become unreadable."""
     with server.client() as client:
         texts = [{"external_id": f"{n}.md", "text": f"# Page {n}\n\nPress Ctrl-C to stop server {n}.\n"} for n in range(20)]
-        job = finished(client, client.post("/api/v1/documents", json={"collection": "more", "documents": texts}))
-        documents = client.get("/api/v1/documents", params={"collection": "more", "limit": 20}).json()["data"]
+        found: dict[str, list[str]] = {"collections": ["docs", "more"]}
+        for collection, kind in (("more", "documents"), ("shared", "sharable")):
+            job = finished(client, client.post("/api/v1/documents", json={"collection": collection, "documents": texts}))
+            rows = client.get("/api/v1/documents", params={"collection": collection, "limit": 20}).json()["data"]
+            found[kind] = [row["document_id"] for row in rows]
         answer = client.post("/v1/chat/completions", json={"model": "rag", "messages": QUESTION}).json()["llmops"]["answer_id"]
-    return {"documents": [row["document_id"] for row in documents], "jobs": [job["id"]], "answers": [answer], "collections": ["docs", "more"]}
+        spare = [client.post("/api/v1/keys", json={"name": f"spare-{n}", "role": "application"}).json()["name"] for n in range(20)]
+    return {**found, "jobs": [job["id"]], "answers": [answer], "keys": spare}
 
 
 @pytest.fixture(scope="module")
@@ -67,20 +75,22 @@ def test_t09_the_id_of_another_workspace_is_unknown(server: Server, ids: dict[st
     """Each id in each place of each operation: the stranger is told the same as of an id that nobody has."""
     theirs = {kind: values[0] for kind, values in ids.items()}
     nobodys = {kind: re.sub("[0-9a-f]{32}", "0" * 32, value) if "_" in value else "none" for kind, value in theirs.items()}
-    in_paths = [name.split() for name in _operations(page) if "{" in name and "{model}" not in name]
+    without_body = [name for name in _operations(page) if "{" in name and "requestBody" not in _operation(page, name)]
+    in_paths = [name.split() for name in without_body if "{model}" not in name]
     calls = [(method, re.sub(r"\{(\w+)\}", lambda found: f"<{KINDS[found[1]]}>", path), None) for method, path in in_paths] + NAMED_ELSEWHERE
     assert len(calls) > 12
     with server.client("other") as stranger, server.client() as owner:
-        before = [owner.get(f"/api/v1/{kind}/{one}").raise_for_status().json() for kind, one in theirs.items()]
+        shown = [(kind, one) for kind, one in theirs.items() if kind in ("collections", "documents", "jobs", "answers")]
+        before = [owner.get(f"/api/v1/{kind}/{one}").raise_for_status().json() for kind, one in shown]
         for method, path, body in calls:
             told = []
             for known in (theirs, nobodys):
-                content = _put(json.dumps(body), known) if body else None
+                content = None if body is None else _put(json.dumps(body), known)
                 reply = stranger.request(method, _put(path, known), content=content, headers={"Content-Type": "application/json"})
                 assert reply.status_code == 404, (method, path, reply.text)
                 told.append(re.sub("|".join(known.values()), "?", reply.json()["error"]["message"]))
             assert told[0] == told[1], (method, path)
-        assert [owner.get(f"/api/v1/{kind}/{one}").json() for kind, one in theirs.items()] == before
+        assert [owner.get(f"/api/v1/{kind}/{one}").json() for kind, one in shown] == before
 
 
 @pytest.mark.parametrize("examples", [3, pytest.param(200, marks=[pytest.mark.prove(200), pytest.mark.timeout(3600)])])
@@ -107,6 +117,11 @@ def test_t60_t09_what_is_asked_of_any_operation_ends_as_its_page_says(
 
 def _operations(page: dict[str, Any]) -> list[str]:
     return [f"{method.upper()} {path}" for path, methods in page["paths"].items() for method in methods]
+
+
+def _operation(page: dict[str, Any], name: str) -> dict[str, Any]:
+    method, path = name.split()
+    return page["paths"][path][method.lower()]
 
 
 def _authorization(key: str) -> dict[str, str]:
