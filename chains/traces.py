@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chains import rows
+from llmops.redact import redact_value
 from llmops.tracking import export_traces
 from llmops.types import Json
 from vectorstore.rows import hits
@@ -37,7 +38,7 @@ def deliver(home: Home, items: Sequence[Item]) -> None:
 def trace_of(answer: Mapping[str, Any], texts: Mapping[str, str] | None = None) -> Json:
     """A row of `answers` in the shape that `llmops.tracking` takes, spans in milliseconds from the start.
 
-    `texts` are those of the passages by chunk id; without them nothing that may quote a document is in it.
+    `texts` are those of the passages by chunk id; without them nothing that may quote a document is in it. No secret is.
     """
     spans: list[Json] = []
     at = 0.0
@@ -51,14 +52,10 @@ def trace_of(answer: Mapping[str, Any], texts: Mapping[str, str] | None = None) 
     if texts is None:
         says["reply"] = answer["reply"] if answer["model"] == "none" else WITHHELD
         says["error"] = answer["error"] and answer["error"].partition(":")[0]
-    return {
-        "answer_id": answer["id"],
-        "started_at": answer["created_at"],
-        "spans": spans,
-        "attributes": {name: answer[name] for name in _ATTRIBUTES},
-        **{name: answer[name] for name in ("workspace", "chain", "asker", "question", "state")},
-        **says,
-    }
+    attributes = {name: answer[name] for name in _ATTRIBUTES}
+    told = {name: answer[name] for name in ("workspace", "chain", "asker", "question", "state")}
+    trace: Json = redact_value({"spans": spans, "attributes": attributes, **told, **says})
+    return {"answer_id": answer["id"], "started_at": answer["created_at"], **trace}
 
 
 def _place(place: Mapping[str, Any], texts: Mapping[str, str] | None) -> Json:

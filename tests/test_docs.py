@@ -209,7 +209,7 @@ def test_fences_use_only_known_words() -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("name", ["cli.md", "faults.md", "http.md"])
+@pytest.mark.parametrize("name", ["cli.md", "faults.md", "http.md", "security.md"])
 def test_generated_pages_are_fresh(name: str) -> None:
     page = ROOT / "docs" / name
     assert page.read_text(encoding="utf-8") == pages.pages()[page], "run `make docs`"
@@ -220,6 +220,8 @@ def test_a_fault_is_defined_where_a_test_proves_it_and_only_there() -> None:
     proved, defined = pages.proofs().keys(), pages.definitions().keys()
     assert not defined - proved, "take them out of docs/faults.toml, or write the tests"
     assert not proved - defined, "add them to docs/faults.toml"
+    named = set(re.findall(r"\bT\d\d\b", (ROOT / "docs/security.md").read_text(encoding="utf-8")))
+    assert named - {"T41", "T42"} <= proved, "docs/security.md names tests that are not there"
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:

@@ -141,7 +141,7 @@ async def test_the_last_use_of_a_key_is_noted(home: Home, app: FastAPI, client: 
     assert noted[used.split("_")[1]] is not None and noted[unused.split("_")[1]] is None
 
 
-async def test_t30_what_is_remembered_of_keys_is_bounded(app: FastAPI, key: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_remembered_of_keys_is_bounded(app: FastAPI, key: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.auth.MOST_REMEMBERED", 3)
     assert MOST_REMEMBERED <= 10_000
     for _ in range(6):
