@@ -21,6 +21,7 @@ from llmops.access import keys
 from llmops.home import Home
 from llmops.jobs import worker
 from server.app import make_app
+from tests.conftest import OWNER
 from tests.server.conftest import Client, bearer
 
 SECRET = "swordfish"
@@ -80,7 +81,7 @@ def send(home: Home, tmp_path: Path) -> Iterator[Send]:
     """Send one request to an application in this process, and let its jobs run."""
     (tmp_path / "secret.md").write_text(f"# Secret\n\nThe password is {SECRET}.\n")
     app = make_app(home)
-    token = home.store.write(lambda c: keys.create(c, "poc", "admin", "admin")).key
+    token = home.store.write(lambda c: keys.create(c, OWNER, keys.Wanted("admin", "admin"))).key
     with asyncio.Runner() as runner:
         runner.run(app.state.rooms.load())
 

@@ -21,7 +21,7 @@ from llmops.types import Asker
 from tests.vectorstore.filled import fill, new_version, random_vectors
 from vectorstore.index import scan
 from vectorstore.index.segments import write_segments
-from vectorstore.index.view import Moment
+from vectorstore.index.view import Moment, View
 from vectorstore.rows import collections, documents
 from vectorstore.rows.documents import NewVersion
 from vectorstore.search import Found, Searcher
@@ -82,7 +82,7 @@ def set_rights(home: Home, name: str, external_id: str, acl: list[str]) -> None:
     def run(connection: Any) -> None:
         collection = collections.find(connection, "poc", name)
         row = documents.states_of(connection, collection.row, "api", [external_id])[external_id].row
-        documents.set_rights(connection, collection, row, acl)
+        documents.set_rights(connection, collection, [row], acl)
 
     home.store.write(run)
 
@@ -245,7 +245,7 @@ def test_t10_rows_are_asked_again_so_that_a_slip_of_the_index_is_no_leak(quick: 
     model = Model(quick, "docs")
     model.publish([new_version(f"d{n}", f"record {n}", acl=["user:alice" if n % 3 else "user:bob"]) for n in range(30)], [])
     model.publish([], ["d1"])
-    monkeypatch.setattr(Moment, "allowed", lambda moment, readable: np.ones(len(moment.slots), dtype=np.bool_))
+    monkeypatch.setattr(View, "allowed", lambda view, connection, now, moment, asker: np.ones(len(moment.slots), dtype=np.bool_))
     monkeypatch.setattr(Moment, "masks", lambda moment, at, slots: [slots[part.slots] for part in moment.parts])
     for asker in (ALICE, BOB, OWNER):
         assert names(Searcher(quick), asker) == sorted(version.external_id for version in model.readable(asker))
