@@ -111,7 +111,7 @@ def test_t60_t09_what_is_asked_of_any_operation_ends_as_its_page_says(
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["complete"] and report["operations"]["tested"] == len(_operations(page))
     rates = report["valid_rates"]
-    never = [name for name in _operations(page) if not sum(phase["accepted"] for phase in rates[name].values())]
+    never = [name for name, phases in rates.items() if not sum(phase["accepted"] for phase in phases.values())]
     assert not never, "operations that never did what they are for: give the ids or names that they need in schemathesis.toml"
 
 
