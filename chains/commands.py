@@ -92,6 +92,7 @@ def export(context: Context, format_: str, output: Path | None, as_: str | None)
     asker, store = context.asker(as_), context.home.store
     columns = ("id", "answer_id", "rater", "rating", "better", "comment", "question", "reply", "prompt", "model", "route", "chain", "created_at")
     wanted = next(known for known in FORMATS if known == format_)
+    # First of all: whoever stops reading in the middle has read nevertheless.
+    store.write(lambda c: audit.record(c, asker, "feedback.export", asker.workspace, {"format": wanted}))
     count = store.read(lambda c: write(output, lines(all_of(c, asker), wanted, columns))) - (wanted == "csv")
-    store.write(lambda c: audit.record(c, asker, "feedback.export", asker.workspace, {"format": wanted, "rows": count}))
     context.message(f"{count} exported")

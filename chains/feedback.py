@@ -30,7 +30,7 @@ def give(connection: Connection, asker: Asker, answer_id: str, rating: str | int
         if text is not None and len(text) > LONGEST:
             raise InvalidInput(f"{name} is longer than {LONGEST:,} characters", param=name)
     records.show(connection, asker, answer_id)
-    if rows.feedback_since(connection, asker.name, time.time() - 60) >= MOST_PER_MINUTE:
+    if rows.spoken_since(connection, asker.workspace, asker.name, time.time() - 60) >= MOST_PER_MINUTE:
         raise RateLimited(f"more than {MOST_PER_MINUTE} ratings in a minute", retry_after=60)
     feedback_id = rows.keep_feedback(connection, asker.workspace, asker.name, answer_id, str(rating), better, comment)
     return {"id": feedback_id, "answer_id": answer_id, "rating": str(rating), "better": better, "comment": comment}

@@ -49,10 +49,11 @@ def visible(connection: Connection, asker: Asker, answers: Sequence[Mapping[str,
         return {answer["answer_id"] for answer in answers}
     used = {answer["answer_id"]: {place["document_id"] for place in answer["passages"]} for answer in answers}
     readable = readable_documents(connection, set().union(*used.values()), asker)
-    # An abstention rests on no document; it still says what somebody asked.
-    return {
-        answer["answer_id"] for answer in answers if (used[answer["answer_id"]] or _is_mine(asker, answer)) and used[answer["answer_id"]] <= readable
-    }
+    mine = {answer["answer_id"] for answer in answers if _is_mine(asker, answer)}
+    # A reply may repeat an earlier turn, which may rest on documents that this answer does not name. And an abstention
+    # rests on no document; it still says what somebody asked.
+    others = {answer["answer_id"] for answer in answers if len(answer["messages"]) == 1 and answer["passages"]}
+    return {answer_id for answer_id, rests_on in used.items() if rests_on <= readable and answer_id in mine | others}
 
 
 def _is_mine(asker: Asker, answer: Mapping[str, Any]) -> bool:

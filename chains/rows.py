@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any, cast
 
 import numpy as np
-from sqlalchemy import Connection, String, delete, func, insert, select, update
+from sqlalchemy import Connection, String, case, delete, func, insert, select, update
+from sqlalchemy import cast as sql_cast
 
 from chains.tables import answers, feedback
 from llmops.store.upsert import upsert
@@ -95,15 +96,18 @@ def answers_by_id(connection: Connection, ids: Sequence[str]) -> list[dict[str, 
 
 def keep_feedback(connection: Connection, workspace: str, rater: str, answer_id: str, rating: str, better: str | None, comment: str | None) -> str:
     """Write feedback down; a rater who speaks twice of one answer changes what they said. Returns its id."""
-    said = {"rating": rating, "better": better, "comment": comment, "created_at": time.time()}
-    new = upsert(connection, feedback).values(id=f"fb_{uuid.uuid4().hex}", workspace=workspace, rater=rater, answer_id=answer_id, **said)
-    kept = new.on_conflict_do_update(index_elements=["answer_id", "rater"], set_=said).returning(feedback.c.id)
+    now = time.time()
+    said: dict[str, Any] = {"rating": rating, "better": better, "comment": comment, "created_at": now}
+    new = upsert(connection, feedback).values(id=f"fb_{uuid.uuid4().hex}", workspace=workspace, rater=rater, answer_id=answer_id, times=1, **said)
+    again = case((feedback.c.created_at > now - 60, feedback.c.times + 1), else_=1)
+    kept = new.on_conflict_do_update(index_elements=["answer_id", "rater"], set_={**said, "times": again}).returning(feedback.c.id)
     return str(connection.execute(kept).scalar_one())
 
 
-def feedback_since(connection: Connection, rater: str, at: float) -> int:
-    """Of how many answers a rater has spoken since a time."""
-    return connection.execute(select(func.count()).where(feedback.c.rater == rater, feedback.c.created_at > at)).scalar_one()
+def spoken_since(connection: Connection, workspace: str, rater: str, at: float) -> int:
+    """How often a rater of a workspace has spoken since a time, of the same answer too."""
+    recent = (feedback.c.workspace == workspace) & (feedback.c.rater == rater) & (feedback.c.created_at > at)
+    return int(connection.execute(select(func.coalesce(func.sum(feedback.c.times), 0)).where(recent)).scalar_one())
 
 
 def list_feedback(connection: Connection, workspace: str, before: int | None, limit: int) -> list[dict[str, Any]]:
@@ -124,6 +128,7 @@ def delete_answers(connection: Connection, workspace: str, before: float, limit:
 
 def forget_usage(connection: Connection, workspace: str, before: float) -> int:
     """Take what they cost out of the answers from before a time; returns how many still had it."""
-    costly = (answers.c.tokens_in > 0) | (answers.c.tokens_out > 0) | (answers.c.cost > 0)
+    timed = func.length(sql_cast(answers.c.timings, String)) > len("{}")
+    costly = (answers.c.tokens_in > 0) | (answers.c.tokens_out > 0) | (answers.c.cost > 0) | timed
     old = (answers.c.workspace == workspace) & (answers.c.created_at < before) & costly
     return connection.execute(update(answers).where(old).values(tokens_in=0, tokens_out=0, cost=0.0, timings={})).rowcount

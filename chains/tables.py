@@ -58,6 +58,7 @@ feedback = Table(
     Column("better", Text),
     Column("comment", Text),
     Column("created_at", Double, nullable=False),
+    Column("times", Integer, nullable=False, comment="how often it was said within a minute of the last time"),
     UniqueConstraint("answer_id", "rater"),
 )
 Index("ix_feedback_rater_created_at", feedback.c.rater, feedback.c.created_at)

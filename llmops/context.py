@@ -62,7 +62,7 @@ class Context:
             return self._asker
         from llmops.access import acting
 
-        if token := os.environ.get(acting.VARIABLE):
+        if (token := os.environ.get(acting.VARIABLE)) is not None:
             return acting.key_holder(self.home.store, token, self.workspace_name, as_)
         return acting.owner_as(self._asker.workspace, as_)
 
@@ -70,7 +70,7 @@ class Context:
     def _asker(self) -> Asker:
         from llmops.access import acting
 
-        if token := os.environ.get(acting.VARIABLE):
+        if (token := os.environ.get(acting.VARIABLE)) is not None:
             return acting.key_holder(self.home.store, token, self.workspace_name, None)
         workspace = self.workspace_name or DEFAULT_WORKSPACE
         self.settings.kind_of(workspace)

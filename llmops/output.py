@@ -93,4 +93,7 @@ def width(text: str) -> int:
 
 def iso_time(at: float | None) -> str | None:
     """Seconds since 1970 as ISO 8601 in UTC: `2026-01-31T09:30:00Z`."""
-    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):  # a time that no calendar has: somebody wrote into the store
+        return f"{at:g} s"

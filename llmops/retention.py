@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmops import plugins
 from llmops.access import audit
+from llmops.durations import seconds
 from llmops.jobs import rows as jobs
 from llmops.types import Asker, Json
 
@@ -27,7 +28,7 @@ DAILY = "retention"
 
 def queue_daily(home: Home) -> None:
     """Queue today's run for every workspace that has not had one, where anything is to go at all."""
-    if not _configured(home):
+    if not any(home.settings.retention.model_dump().values()):
         return
     today = {"day": f"{datetime.now(UTC):%Y-%m-%d}"}
 
@@ -41,7 +42,8 @@ def queue_daily(home: Home) -> None:
 
 def queue(home: Home, asker: Asker) -> str:
     """Queue a run for the asker's workspace now; returns its job's id."""
-    payload = {"at": time.time()}
+    # The spans of who orders it: a server that runs the job may have begun before they were written down.
+    payload = {"at": time.time(), "spans": home.settings.retention.model_dump()}
     return home.store.write(lambda connection: jobs.enqueue(connection, KIND, asker.workspace, asker.name, payload))
 
 
@@ -49,17 +51,13 @@ def run(home: Home, job: JobContext) -> Json:
     """The part of kind `jobs` named `retention`. Run again, it removes what has become too old since."""
     now = time.time()
     removed: dict[str, int] = {}
-    names = _configured(home)
-    for done, name in enumerate(names):
-        job.progress(done, len(names))
-        before = home.settings.retention.cutoff(name, now)
-        assert before is not None
-        removed[name] = plugins.find("retention", name)(home, job.workspace, before)
-    job.progress(len(names), len(names))
-    detail = {"removed": removed, "kept": {name: getattr(home.settings.retention, name) for name in names}}
+    ours = home.settings.retention.model_dump()
+    ordered = job.payload.get("spans", ours)
+    spans = {name: ordered[name] for name in ours if ordered.get(name) is not None}  # in our order: answers before what they cost
+    for done, (name, span) in enumerate(spans.items()):
+        job.progress(done, len(spans))
+        removed[name] = plugins.find("retention", name)(home, job.workspace, now - seconds(span))
+    job.progress(len(spans), len(spans))
+    detail = {"removed": removed, "kept": spans}
     home.store.write(lambda connection: audit.record(connection, job.asker, "retention.run", job.workspace, detail))
     return dict(removed)
-
-
-def _configured(home: Home) -> list[str]:
-    return [name for name, span in home.settings.retention.model_dump().items() if span is not None]

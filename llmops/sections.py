@@ -184,11 +184,6 @@ class RetentionSettings(Section):
     traces: Span | None = None
     originals: Span | None = None
 
-    def cutoff(self, name: str, now: float) -> float | None:
-        """The time before which things of that name go, in seconds since 1970; None where they are kept."""
-        span = getattr(self, name)
-        return None if span is None else now - seconds(span)
-
 
 def _wrong_address(url: str) -> str:
     """What keeps a text from being the address of a model's server; "" where it is one."""

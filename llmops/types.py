@@ -28,7 +28,8 @@ class Asker:
     `owner` is the person at the machine (a CLI call without `--as`) and sees every document of the workspace;
     no key ever does. `name` is what the audit and the answer rows call the asker, `origin` where the call came from.
     `role` says what may be done (llmops/access/roles.py), never what may be read; `scopes` narrow it, None does not.
-    `speaks_for` are patterns of the principals that may be spoken for, or given to a new key.
+    `speaks_for` are patterns of the principals that may be spoken for, or given to a new key; `expires_at` is the end of the
+    key, which no key that it makes outlives.
     """
 
     workspace: str
@@ -39,6 +40,7 @@ class Asker:
     scopes: frozenset[str] | None = None
     speaks_for: frozenset[str] = frozenset()
     origin: str = ""
+    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ async def show(name: str, rooms: RoomsOf, asker: AskerOf) -> Json:
 @door.post("/api/v1/collections", permission="collections:write", status_code=201, returns=CollectionShape, links=_DOCUMENTS, fails={409})
 async def create(body: NewCollection, rooms: RoomsOf, asker: AskerOf) -> Json:
     """Make an empty collection. One that is there already stays as it is."""
-    encoder, acl = rooms.home.encoder.identity, None if body.acl is None else parse_acl(body.acl)
+    encoder, acl = rooms.home.encoder.identity, None if body.acl is None else parse_acl(body.acl, asker.workspace)
     return await rooms.home.store.write_async(lambda c: documents.create_collection(c, asker, body.name, encoder, acl))
 
 

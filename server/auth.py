@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 from starlette.requests import Request
 
@@ -46,24 +47,36 @@ class Keys:
         # By the hash of the whole token: no part of one may stand for it.
         self._known: OrderedDict[bytes, Known] = OrderedDict()
         self._used: dict[str, float] = {}
+        self._refused: dict[str, float] = {}
+        self._changes = 0
 
     async def find(self, token: str) -> Known:
         """The key of a token and whom it is; raises `NotAuthenticated` where there is none."""
         digest = hashlib.sha256(token.encode()).digest()
         known = self._known.get(digest)
         if known is None or known.until < time.monotonic():
-            until = time.monotonic() + REMEMBERED  # from before the look: what is revoked after it is seen in time
+            # From before the look: what is revoked after it is seen in time.
+            until, changes = time.monotonic() + REMEMBERED, self._changes
             key = await self._home.store.read_async(lambda connection: keys.authenticate(connection, token))
-            known = self._known[digest] = Known(key, key.asker(), until)
-            self._known.move_to_end(digest)
+            known = Known(key, key.asker(), until)
+            if changes == self._changes:
+                self._known[digest] = known
+                self._known.move_to_end(digest)
             while len(self._known) > MOST_REMEMBERED:
                 self._known.popitem(last=False)
         keys.check_active(known.key)
         self._used[known.key.id] = time.time()
         return known
 
+    def is_news(self, key_id: str) -> bool:
+        """Whether a refusal of this key is to be written down: once a minute, so that nobody fills the log with them."""
+        now = time.monotonic()
+        self._refused = {known: at for known, at in self._refused.items() if now - at < 60}
+        return self._refused.setdefault(key_id, now) == now
+
     def forget(self) -> None:
         """Look again at every key: one was changed here."""
+        self._changes += 1
         self._known.clear()
 
     async def note_forever(self) -> None:
@@ -82,7 +95,7 @@ class Keys:
             self._used = {**used, **self._used}
 
 
-async def asker_of(home: Home, known: Known, spoken_for: Collection[bytes], origin: str) -> Asker:
+async def asker_of(home: Home, remembered: Keys, known: Known, spoken_for: Collection[bytes], origin: str) -> Asker:
     """Whom a request is made by: the key's own asker, or those whom the header `Llmops-As` names.
 
     Raises `InvalidInput` for a header that names nobody, `NotPermitted` for one whom the key may not speak for.
@@ -93,9 +106,10 @@ async def asker_of(home: Home, known: Known, spoken_for: Collection[bytes], orig
     try:
         return known.key.asker_as(principals, origin)
     except NotPermitted:
-        detail = {"as": sorted(principals)[:100]}
-        asker = _with_origin(known.asker, origin)
-        await home.store.write_async(lambda connection: audit.record(connection, asker, "key.act-as.refused", f"key:{known.key.name}", detail))
+        if remembered.is_news(known.key.id):
+            detail = {"as": sorted(principals)[:10], "principals": len(principals)}
+            asker = _with_origin(known.asker, origin)
+            await home.store.write_async(lambda connection: audit.record(connection, asker, "key.act-as.refused", f"key:{known.key.name}", detail))
         raise
 
 
@@ -129,9 +143,10 @@ def _text(headers: Collection[bytes]) -> str:
     if others:
         raise InvalidInput("the header Llmops-As comes twice", hint="name all principals in one, with commas between them", param="Llmops-As")
     try:
-        text = header.decode("utf-8")
+        text = unquote(header.decode("utf-8"), errors="strict")
     except UnicodeDecodeError:
-        raise InvalidInput("the header Llmops-As is not UTF-8", hint="write user:alice,group:sales", param="Llmops-As") from None
+        hint = "write user:alice,group:sales; what is not ASCII as UTF-8, or percent-encoded as in an address"
+        raise InvalidInput("the header Llmops-As is not UTF-8", hint=hint, param="Llmops-As") from None
     if len(text) > LONGEST_SPEAKS_FOR:
         raise InvalidInput("the header Llmops-As is too long", hint=f"at most {LONGEST_SPEAKS_FOR} characters", param="Llmops-As")
     return text

@@ -136,7 +136,7 @@ async def admit(rooms: Rooms, request: Request, permission: str) -> None:
     known = await rooms.keys.find(token)
     check_permitted(rooms.kinds.get(known.key.workspace, ""), known.asker, permission)
     spoken_for = [value for name, value in request.headers.raw if name == SPEAKS_FOR]
-    request.state.asker = await asker_of(rooms.home, known, spoken_for, origin_of(request, rooms.proxies))
+    request.state.asker = await asker_of(rooms.home, rooms.keys, known, spoken_for, origin_of(request, rooms.proxies))
     request.state.auth_milliseconds = (time.perf_counter() - began) * 1000
 
 

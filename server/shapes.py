@@ -38,7 +38,7 @@ def _principal(text: str) -> str:
     try:
         meant = parse_principal(text)
     except InvalidInput as wrong:
-        raise ValueError(str(wrong)) from None
+        raise ValueError(f"{wrong}; {wrong.hint}") from None
     if meant != text:
         raise ValueError(f"a principal is written without blanks: {meant}")
     return text

@@ -70,7 +70,8 @@ def set_(context: Context, collection: str | None, source: str | None, document:
     """Change who may read a document, a source or a collection. It counts from the next search on, in every process."""
     asker = context.asker()
     if (acl is None) != inherit:
-        raise InvalidInput("say who may read it", hint="--acl user:alice,group:hr, or --inherit")
+        said = "--acl and --inherit exclude each other" if inherit else "say who may read it"
+        raise InvalidInput(said, hint="--acl user:alice,group:hr, or --inherit")
     if (document is None) == (collection is None) or (source is not None and collection is None):
         raise InvalidInput("name what is meant", hint="--document ID, --collection NAME, or --collection NAME --source NAME")
     if inherit and document is None and source is None:

@@ -40,6 +40,8 @@ def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bo
 
     home, asker = context.home, context.asker()
     workspace = asker.workspace
+    if options["acl"] is not None:
+        context.check_permitted("documents:share")
     orders = [_order(path, collection, asker, options) for path in paths if "://" not in path]
     sources = [order["source"] for order in orders]
     if options["prune"] and len(set(sources)) < len(sources):
@@ -75,7 +77,7 @@ def _queue_address(context: Context, url: str, collection: str, options: dict[st
     settings = context.settings
     most = int(settings.server.max_upload_mb * 2**20)
     name, content = asyncio.run(page_at(url, settings.outbound.allow, most, time.monotonic() + FETCH_SECONDS))
-    handed = Handed(url, name, content, acl=_acl(options["acl"]))
+    handed = Handed(url, name, content, acl=_acl(options["acl"], context.workspace))
     return accept(context.home, context.asker(), collection, [handed], options["source"] or urlsplit(url).hostname or "web")
 
 
@@ -90,7 +92,7 @@ def _order(path: str, collection: str, asker: Asker, options: dict[str, Any]) ->
         collection=collection,
         source=source_of(root) if options["source"] is None else check_source(options["source"]),
         root=str(root),
-        acl=_acl(options["acl"]),
+        acl=_acl(options["acl"], asker.workspace),
         fields=Fields(options["id_field"], options["text_field"], options["title_field"]),
         include=list(options["include"]),
         exclude=list(options["exclude"]),
@@ -99,11 +101,11 @@ def _order(path: str, collection: str, asker: Asker, options: dict[str, Any]) ->
     ).to_json()
 
 
-def _acl(text: str | None) -> list[str] | None:
+def _acl(text: str | None, workspace: str) -> list[str] | None:
     """The access list of an `--acl` option."""
     from vectorstore.rows.acls import parse_acl
 
-    return None if text is None else parse_acl(part for part in text.split(",") if part.strip())
+    return None if text is None else parse_acl((part for part in text.split(",") if part.strip()), workspace)
 
 
 def _result_of(job: Job) -> Json:
@@ -199,7 +201,7 @@ def create_collection(context: Context, name: str, acl: str | None) -> None:
     from vectorstore.documents import create_collection
 
     home, asker = context.home, context.asker()
-    parsed, encoder = _acl(acl), home.encoder.identity
+    parsed, encoder = _acl(acl, asker.workspace), home.encoder.identity
     context.emit(home.store.write(lambda c: create_collection(c, asker, name, encoder, parsed)))
 
 
@@ -226,8 +228,14 @@ def copy_collection(context: Context, name: str, to: str, at: int | None) -> Non
 
     home, asker = context.home, context.asker()
     told = _result_of(finish(home, asker.workspace, order(home, asker, name, to, at)))
-    counts = f"{told['documents']} documents, {told['copied']} of them new or changed; {told['withdrawn']} withdrawn"
-    context.emit(told, f"{name} is in workspace {to} as of sequence {told['to']['seq']}: {counts}")
+    lines = [f"{name} is in workspace {to}, there at sequence {told['to']['seq']}, as it was here at {told['from']['seq']}"]
+    if "documents" in told:
+        lines[0] += (
+            f": {told['documents']} documents, {told['copied']} new or changed, {told['shared']} with other rights, {told['withdrawn']} withdrawn"
+        )
+    if not told["complete"]:
+        lines.append("some documents there stay as they were, for this key may not read them; the owner of the home can promote them")
+    context.emit(told, "\n".join(lines))
 
 
 @group

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmops.access import audit
+from llmops.access.roles import check_permitted
 from llmops.errors import Conflict, InvalidInput, UnknownName
 from llmops.jobs import rows as jobs
 from llmops.store import blobs
@@ -42,6 +43,8 @@ def accept(home: Home, asker: Asker, collection: str, handed: list[Handed], sour
     if len(handed) > MOST_AT_ONCE:
         raise InvalidInput(f"{len(handed):,} documents at once, {MOST_AT_ONCE:,} are allowed", hint="hand them in by parts", param="documents")
     check_source(source)
+    if any(document.acl is not None for document in handed):  # of a document that is there already it would change who reads it
+        check_permitted(home.settings.kind_of(asker.workspace), asker, "documents:share")
     for document in handed:
         _check(document)
 
@@ -49,10 +52,8 @@ def accept(home: Home, asker: Asker, collection: str, handed: list[Handed], sour
 
     def keep(connection: Connection) -> str:
         collections.ensure(connection, asker.workspace, collection, encoder)
-        uploads = [
-            Upload(d.external_id, d.name, blobs.keep(connection, d.content), d.title, dict(d.metadata), None if d.acl is None else parse_acl(d.acl))
-            for d in handed
-        ]
+        lists = {d.external_id: None if d.acl is None else parse_acl(d.acl, asker.workspace) for d in handed}
+        uploads = [Upload(d.external_id, d.name, blobs.keep(connection, d.content), d.title, dict(d.metadata), lists[d.external_id]) for d in handed]
         order = Order(collection, source, uploads=uploads, principals=None if asker.owner else sorted(asker.principals))
         return jobs.enqueue(connection, "ingest", asker.workspace, asker.name, order.to_json(), lane=(collection, source))
 

@@ -23,6 +23,7 @@ from llmops.types import Json
 from vectorstore import chunk
 from vectorstore.index import write_segments
 from vectorstore.load import Failed, Parsed, loader_for, parse
+from vectorstore.publishing import Place, Step, prune, publish
 from vectorstore.rows import acls, collections, documents, files
 from vectorstore.rows.documents import Batch, Failure, NewChunk, NewVersion
 from vectorstore.sources import Order, Upload, read_file, walk, wanted
@@ -31,7 +32,6 @@ from vectorstore.waiting import WaitingTexts
 if TYPE_CHECKING:
     from llmops.home import Home
     from llmops.jobs.context import JobContext
-    from llmops.store.store import Connection
 
 RECIPE = "1"
 """Moves when parsing or chunking changes what comes out, so that unchanged files are read again."""
@@ -91,6 +91,7 @@ class _Ingestion:
 
     def __init__(self, home: Home, job: JobContext, order: Order, collection: collections.Collection) -> None:
         self.home, self.job, self.order, self.collection = home, job, order, collection
+        self.place = Place(collection, order.source, order.principals)
         self.tally = Tally()
         self.states = home.store.read(lambda c: documents.states(c, collection.row, order.source))
         self.known = home.store.read(lambda c: files.known(c, collection.row, order.source))
@@ -106,8 +107,8 @@ class _Ingestion:
         """What the file under way held when it was last read, and what has been published of it since."""
         self.files_done: dict[str, files.Ingested] = {}
         self.files_begun: list[tuple[str, list[str]]] = []
-        self.shared: dict[tuple[str, ...], list[int]] = {}
-        """By access list: the documents that are to have it and are else as they should be."""
+        self.shared: dict[str, list[str]] = {}
+        """Documents that are to have an access list and are else as they should be."""
         self.texts = WaitingTexts(home)
         self.changeable: dict[str, bool] = {}
         """By access list: whether the asker may change what stands under it."""
@@ -160,6 +161,8 @@ class _Ingestion:
         failpoint("ingest.read")
         fingerprint = self._fingerprint(piece, content, acl)
         if before and before.fingerprint == fingerprint and self._all_settled(before.external_ids):
+            for external_id in before.external_ids:  # they may have been shared otherwise since
+                self._set_rights(external_id, acl)
             self._count_unchanged(before.external_ids)
             return
         try:
@@ -221,7 +224,7 @@ class _Ingestion:
         self._see(external_id)
         now = self.states.get(external_id)
         if now and now.state == "ready" and now.content_hash == content_hash:
-            self._set_rights(now, acl)
+            self._set_rights(external_id, acl)
             self._count_unchanged([external_id])
             return
         new_chunks = []
@@ -237,9 +240,9 @@ class _Ingestion:
         self.batch.ready[external_id] = NewVersion(external_id, title, parsed.text, metadata, content_hash, blob, new_chunks, acl)
         self.batch_bytes += len(parsed.text)
 
-    def _set_rights(self, now: documents.State, acl: list[str] | None) -> None:
+    def _set_rights(self, external_id: str, acl: list[str] | None) -> None:
         if acl is not None:
-            self.shared.setdefault(tuple(acl), []).append(now.row)
+            self.shared[external_id] = acl
 
     def _is_anothers(self, external_id: str) -> bool:
         """Whether the asker may not change a document, for may not even read what it would replace."""
@@ -272,7 +275,7 @@ class _Ingestion:
             error = f"{error[:LONGEST_ERROR]}; {live} documents of it as they were are still searched"
         for row in rows:
             if row in self.states:
-                self._set_rights(self.states[row], acl)
+                self._set_rights(row, acl)
         self._fail(path, error, acl)
         self._close(path, files.Ingested(fingerprint, [path, *rows]))
 
@@ -303,7 +306,7 @@ class _Ingestion:
 
     def _is_full(self) -> bool:
         batch = self.batch
-        most = max(len(batch.ready), len(batch.failed), len(batch.gone), len(self.files_done))
+        most = max(len(batch.ready), len(batch.failed), len(batch.gone), len(self.files_done), len(self.shared) // 100)
         chunks = sum(len(new.chunks) for new in batch.ready.values())
         return most >= BATCH_DOCUMENTS or chunks >= BATCH_CHUNKS or self.batch_bytes >= BATCH_BYTES
 
@@ -332,34 +335,22 @@ class _Ingestion:
 
     def _flush(self) -> None:
         """Make the batch visible in one transaction."""
-        batch, begun, done = self.batch, self.files_begun, self.files_done
-        touched = batch.external_ids()
-        if not (touched or begun or done or self.shared):
+        step = Step(self.batch, self.shared, self.files_done, self.files_begun)
+        if step.is_empty():
             return
         self.texts.embed(self._go_on)
         if self.texts.bad:
             self._fail_unembedded()
         failpoint("ingest.embedded")
-        row, source = self.collection.row, self.order.source
-
-        def visible(connection: Connection) -> dict[str, documents.State]:
-            for acl, rows in self.shared.items():
-                documents.set_rights(connection, self.collection, rows, list(acl))
-            if touched:
-                documents.publish(connection, self.collection, source, batch)
-            for path, ingested in done.items():
-                files.remember(connection, row, source, path, ingested)
-            for path, external_ids in begun:
-                files.add(connection, row, source, path, external_ids)
-            failpoint("ingest.publishing")
-            return documents.states_of(connection, row, source, touched)
-
         self._go_on()
-        self.states.update(self.home.store.write(visible))
+        states, others = self.home.store.write(lambda c: publish(c, self.place, step))
+        self.states.update(states)
         failpoint("ingest.published")
-        self.tally.ready += len(batch.ready)
-        self.tally.withdrawn.update(batch.gone)
-        self.kept.update(batch.blobs)
+        self.tally.ready += len(self.batch.ready.keys() - others)
+        self.tally.withdrawn.update(self.batch.gone.keys() - others)
+        self.tally.failed.update(dict.fromkeys(others - self.batch.gone.keys(), ANOTHERS))
+        self.tally.unchanged -= len(others & self.shared.keys())
+        self.kept.update(self.batch.blobs)
         self.batch, self.batch_bytes, self.files_begun, self.files_done, self.shared = Batch(), 0, [], {}, {}
 
     def _all_settled(self, external_ids: list[str]) -> bool:
@@ -378,15 +369,9 @@ class _Ingestion:
         """Withdraw the documents of this source that the order no longer has; files that its patterns pass over stay as they are."""
         passed_over = {path for path in self.known if not wanted(path, self.order.include, self.order.exclude)}
         kept = self.seen.union(*(self.known[path].external_ids for path in passed_over))
-        gone = {i: state.row for i, state in self.states.items() if i not in kept and state.state != "withdrawn"}
-
-        def prune(connection: Connection) -> None:
-            if gone:
-                documents.withdraw(connection, self.collection, list(gone.values()))
-            files.forget(connection, self.collection.row, self.order.source, set(self.known) - paths - passed_over)
-
-        self.home.store.write(prune)
-        self.tally.withdrawn.update(gone)
+        gone = [i for i, state in self.states.items() if i not in kept and state.state != "withdrawn"]
+        paths = set(self.known) - paths - passed_over
+        self.tally.withdrawn.update(self.home.store.write(lambda c: prune(c, self.place, gone, paths)))
 
 
 def _external_id(path: str, one: Parsed | Failed) -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmops.access import audit
+from llmops.access.principals import principal
 from llmops.access.roles import check_permitted
 from llmops.errors import InvalidInput
 from llmops.jobs import rows as jobs
@@ -39,24 +40,33 @@ def order(home: Home, asker: Asker, collection: str, to: str, at: int | None = N
             raise InvalidInput(f"no sequence {at} in collection {collection!r}", hint=f"it is at {found.seq}", param="at")
         if collections.exists(connection, to, collection):
             collections.check_encoder(collections.find(connection, to, collection), found.encoder)
-        payload = {"collection": collection, "to": to, "at": found.seq if at is None else at}
+        payload = {"collection": collection, "to": to, "at": found.seq if at is None else at, "by": asker.name}
+        payload["principals"] = None if asker.owner else sorted(_as_member(asker, to))
         return jobs.enqueue(connection, "promote", asker.workspace, asker.name, payload, lane=(to, collection))
 
     return home.store.write(queue)
 
 
+def _as_member(asker: Asker, workspace: str) -> set[str]:
+    """Whom the asker is in the target: the same user and groups, and one of its workspace, as the role that may receive is."""
+    return {name for name in asker.principals if not name.startswith("workspace:")} | {principal("workspace", workspace)}
+
+
 def run(home: Home, job: JobContext) -> Json:
     """The part of kind `jobs` named `promote`."""
-    name, to, at = job.payload["collection"], job.payload["to"], job.payload["at"]
+    name, to, at, principals = (job.payload[key] for key in ("collection", "to", "at", "principals"))
 
     def promote(connection: Connection) -> tuple[collections.Collection, Json]:
         source = collections.find(connection, job.workspace, name)
         target = collections.ensure(connection, to, name, source.encoder)
-        done = copying.replace_content(connection, source, target, at)
-        told = {"collection": name, "from": {"workspace": job.workspace, "seq": at}, "to": {"workspace": to, "seq": done.pop("seq")}, **done}
-        audit.record(connection, job.asker, "collection.promote", name, told)
-        audit.record(connection, replace(job.asker, workspace=to), "collection.receive", name, told)
-        return target, told
+        done = copying.replace_content(connection, source, target, at, principals)
+        told = {"collection": name, "from": {"workspace": job.workspace, "seq": at}, "to": {"workspace": to, "seq": done.pop("seq")}}
+        audit.record(connection, job.asker, "collection.promote", name, {**told, **done})
+        audit.record(
+            connection, replace(job.asker, workspace=to, name=f"{job.asker.name} of {job.workspace}"), "collection.receive", name, {**told, **done}
+        )
+        # A key is told no number, for those would tell of documents that it may not read.
+        return target, {**told, "complete": not done["refused"], **(done if principals is None else {})}
 
     job.progress(0, 1)
     target, told = home.store.write(promote)

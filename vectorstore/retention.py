@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from llmops.store import blobs
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from llmops.store.store import Connection
 
 AT_ONCE = 200
+LEAST = 86_400.0
+"""Seconds that bytes are kept at least: a job that waits for its turn may need what an older document was made from."""
 
 
 def originals(home: Home, workspace: str, before: float) -> int:
@@ -19,6 +22,8 @@ def originals(home: Home, workspace: str, before: float) -> int:
 
     The extracted text stays, for what was answered from it can still be asked for.
     """
+
+    before = min(before, time.time() - LEAST)
 
     def let_go(connection: Connection) -> int:
         names = rows.unneeded(connection, workspace, before, AT_ONCE)

@@ -24,9 +24,10 @@ def rights(connection: Connection, asker: Asker, document_id: str) -> Json:
 def share(connection: Connection, asker: Asker, document_id: str, acl: Iterable[str] | None) -> Json:
     """Give a document another access list, None for its collection's. An empty list means nobody but the owner."""
     found = find(connection, asker, document_id)
-    collection = collections.find(connection, asker.workspace, found["collection"])
+    collection = collections.lock(connection, found["collection_row"])
+    find(connection, asker, document_id)  # again: somebody may have taken the right to it while we waited
     before = listing.rights_of(connection, found["row"])
-    documents.set_rights(connection, collection, [found["row"]], None if acl is None else parse_acl(acl))
+    documents.set_rights(connection, collection, [found["row"]], None if acl is None else parse_acl(acl, asker.workspace))
     after = listing.rights_of(connection, found["row"])
     audit.record(connection, asker, "document.share", document_id, {"collection": collection.name}, before=before, after=after)
     return {"document_id": document_id, **after}
@@ -34,12 +35,12 @@ def share(connection: Connection, asker: Asker, document_id: str, acl: Iterable[
 
 def share_source(connection: Connection, asker: Asker, collection: str, source: str, acl: Iterable[str] | None) -> Json:
     """As `share`, for every document of a source: for the owner, who may read them all."""
-    found = collections.find(connection, asker.workspace, collection)
+    found = collections.lock(connection, collections.find(connection, asker.workspace, collection).row)
     _check_owner(asker)
     rows = documents.rows_of(connection, found.row, source)
     if not rows:
         raise UnknownName("source", source, hint=f"`llmops documents list --collection {collection}` shows the sources")
-    parsed = None if acl is None else parse_acl(acl)
+    parsed = None if acl is None else parse_acl(acl, asker.workspace)
     documents.set_rights(connection, found, rows, parsed)
     detail = {"source": source, "documents": len(rows)}
     audit.record(connection, asker, "source.share", collection, detail, after={"acl": parsed, "inherited": parsed is None})
@@ -55,9 +56,9 @@ def collection_rights(connection: Connection, asker: Asker, collection: str) -> 
 
 def share_collection(connection: Connection, asker: Asker, collection: str, acl: Iterable[str]) -> Json:
     """Give a collection, and every document that inherits from it, another access list."""
-    found = collections.find(connection, asker.workspace, collection)
+    found = collections.lock(connection, collections.find(connection, asker.workspace, collection).row)
     _check_reads(connection, asker, found)
-    parsed = parse_acl(acl)
+    parsed = parse_acl(acl, asker.workspace)
     before = acls.principals(connection, found.acl_id)
     documents.set_inherited(connection, found, parsed)
     audit.record(connection, asker, "collection.share", collection, before={"acl": before}, after={"acl": parsed})

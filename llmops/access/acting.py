@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import getpass
 import socket
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmops.access import keys
 from llmops.access.principals import named, parse_principals
 from llmops.access.roles import ADMIN
-from llmops.errors import NotPermitted
+from llmops.access.rows import mark_used
+from llmops.errors import NotAuthenticated, NotPermitted
 from llmops.types import Asker
 
 if TYPE_CHECKING:
@@ -32,7 +34,11 @@ def owner_as(workspace: str, principals: str) -> Asker:
 
 def key_holder(store: Store, token: str, workspace: str | None, principals: str | None) -> Asker:
     """The asker of a key, or of those whom it speaks for. A workspace that is named must be the key's own."""
-    key = store.read(lambda connection: keys.authenticate(connection, token))
+    try:
+        key = store.read(lambda connection: keys.authenticate(connection, token))
+    except NotAuthenticated as failure:
+        raise NotAuthenticated(str(failure), hint=f"{VARIABLE} holds it; unset it to act as the owner, or put a good key into it") from None
+    store.write(lambda connection: mark_used(connection, {key.id: time.time()}), durable=False)
     if workspace not in (None, key.workspace):
         raise NotPermitted(f"the key {key.name!r} is one of workspace {key.workspace!r}", hint=f"leave --workspace out, or unset {VARIABLE}")
     return key.asker(_here()) if principals is None else key.asker_as(parse_principals(principals), _here())

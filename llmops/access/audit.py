@@ -116,7 +116,7 @@ def verify(connection: Connection, head: str | None = None) -> Verified:
     """
     found = Verified(*audit_rows.head(connection))
     count, previous, seen = 0, "", head is None
-    for row in map(dict, audit_rows.all_entries(connection)):
+    for row in audit_rows.all_entries(connection):
         count, entry = count + 1, Entry(**row)
         if entry.previous_hash != previous:
             found.faults.append(f"row {entry.row} does not follow the row before it: one was removed, added or moved")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, text, update
+from sqlalchemy import Connection, RowMapping, String, insert, select, text, type_coerce, update
 
 from llmops.access.tables import audit, audit_head
 
@@ -45,9 +46,20 @@ def entries(connection: Connection, workspace: str, limit: int, before: int | No
     return connection.execute(query).mappings().all()
 
 
-def all_entries(connection: Connection, workspace: str | None = None) -> Iterator[RowMapping]:
+def all_entries(connection: Connection, workspace: str | None = None) -> Iterator[dict[str, Any]]:
     """Every row, oldest first, of one workspace or of all."""
-    query = select(audit).order_by(audit.c.row)
+    as_text = type_coerce(audit.c.detail, String).label("detail")
+    columns = [as_text if column.name == "detail" and connection.dialect.name == "sqlite" else column for column in audit.c]
+    query = select(*columns).order_by(audit.c.row)
     if workspace is not None:
         query = query.where(audit.c.workspace == workspace)
-    yield from connection.execute(query.execution_options(stream_results=True, yield_per=1000)).mappings()
+    for row in connection.execute(query.execution_options(stream_results=True, yield_per=1000)).mappings():
+        yield {**row, "detail": _read(row["detail"])} if isinstance(row["detail"], str) else dict(row)
+
+
+def _read(detail: str) -> Any:
+    """SQLite keeps JSON as text, and takes any: what is none is shown as it stands, and then no hash fits."""
+    try:
+        return json.loads(detail)
+    except ValueError:
+        return {"unreadable": detail}

@@ -32,7 +32,7 @@ def create(
     from llmops.access.keys import Wanted, create
     from llmops.durations import seconds
 
-    expires_at = time.time() + seconds(expires) if expires else None
+    expires_at = None if expires is None else time.time() + seconds(expires)
     wanted = Wanted(name, role, user, _parts(groups), None if scopes is None else _parts(scopes), _parts(act_as), expires_at)
     asker = context.asker()
     made = context.home.store.write(lambda connection: create(connection, asker, wanted))
@@ -48,7 +48,8 @@ def list_(context: Context) -> None:
 
     workspace = context.workspace
     found = context.home.store.read(lambda connection: list_keys(connection, workspace))
-    context.emit_list([key.to_json() for key in found], ["id", "name", "role", "user", "groups", "act_as", "state", "expires_at", "used_at"])
+    columns = ["id", "name", "role", "user", "groups", "scopes", "act_as", "state", "expires_at", "used_at"]
+    context.emit_list([key.to_json() for key in found], columns)
 
 
 @keys.command()
@@ -60,7 +61,7 @@ def rotate(context: Context, key: str, grace: str | None) -> None:
     from llmops.access.keys import rotate
     from llmops.durations import seconds
 
-    asker, wait = context.asker(), seconds(grace) if grace else 0
+    asker, wait = context.asker(), 0 if grace is None else seconds(grace)
     made = context.home.store.write(lambda connection: rotate(connection, asker, key, wait))
     context.emit({"id": made.id, "name": made.name, "key": made.key}, text=made.key)
     context.message("The key is shown only now." + (f" The former one is good for another {grace}." if grace else " The former one is useless."))
@@ -122,7 +123,7 @@ def verify(context: Context, head: str | None) -> None:
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="A new file.  [default: stdout]")
 @common("audit:read")
 def export_entries(context: Context, format_: str, output: Path | None) -> None:
-    """Write the workspace's audit log, oldest first; that it was exported becomes its newest entry."""
+    """Write the workspace's audit log, oldest first; its newest entry says that it is exported."""
     from llmops.access.audit import exported, record
     from llmops.export import FORMATS, lines, write
 
@@ -130,8 +131,9 @@ def export_entries(context: Context, format_: str, output: Path | None) -> None:
     store = context.home.store
     columns = ("id", "at", "workspace", "actor", "origin", "action", "object", "detail", "previous_hash", "hash")
     wanted = next(known for known in FORMATS if known == format_)
+    # First of all: whoever stops reading in the middle has read nevertheless.
+    store.write(lambda connection: record(connection, asker, "audit.export", asker.workspace, {"format": wanted}))
     count = store.read(lambda connection: write(output, lines(exported(connection, asker.workspace), wanted, columns))) - (wanted == "csv")
-    store.write(lambda connection: record(connection, asker, "audit.export", asker.workspace, {"format": wanted, "rows": count}))
     context.message(f"{count} exported")
 
 

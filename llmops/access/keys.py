@@ -59,7 +59,8 @@ class Key:
         """Whom a call with this key is made by: its user, its groups and its workspace, never its role."""
         principals = principals_of(self.workspace, self.user, self.groups)
         name, speaks_for = f"key:{self.name}", frozenset(self.act_as)
-        return Asker(self.workspace, principals, name=name, role=self.role, scopes=self.scopes, speaks_for=speaks_for, origin=origin)
+        rights = Asker(self.workspace, principals, name=name, role=self.role, scopes=self.scopes, speaks_for=speaks_for, origin=origin)
+        return replace(rights, expires_at=self.expires_at)
 
     def asker_as(self, principals: frozenset[str], origin: str = "") -> Asker:
         """Whom a call is made by in which this key speaks for others: they and the workspace, no user or group of its own.
@@ -123,7 +124,7 @@ class Wanted:
         principals_of(workspace, self.user, groups)
         if self.expires_at is not None and not time.time() < self.expires_at < _LATEST:
             raise InvalidInput("the key would have expired already, or never would", hint="give a time to come, or none for a key that stays")
-        scopes = None if self.scopes is None else sorted(check_scopes(self.scopes))
+        scopes = None if self.scopes is None else sorted(check_scopes(self.scopes, check_role(self.role)))
         rights = {"role": check_role(self.role), "user": self.user, "groups": list(groups), "scopes": scopes, "act_as": act_as}
         return {**rights, "expires_at": self.expires_at}
 
@@ -210,6 +211,8 @@ def _check_within(asker: Asker, key: Mapping[str, Any]) -> None:
     principals = principals_of(asker.workspace, key["user"], key["groups"])
     beyond = sorted(name for name in principals if name not in asker.principals and not fits(name, asker.speaks_for))
     beyond += [pattern for pattern in key["act_as"] if not fits(pattern, asker.speaks_for)]
+    if asker.expires_at is not None and (key["expires_at"] is None or key["expires_at"] > asker.expires_at):
+        beyond.append("a longer life than its own")
     scopes = PERMISSIONS if key["scopes"] is None else key["scopes"]
     beyond += [] if asker.scopes is None else sorted(set(scopes) - asker.scopes)
     if beyond:
@@ -221,7 +224,7 @@ def _check_within(asker: Asker, key: Mapping[str, Any]) -> None:
 
 def _find(connection: Connection, workspace: str, name_or_id: str) -> RowMapping:
     found = rows.keys_called(connection, workspace, name_or_id)
-    row = next((row for row in found if row["name"] == name_or_id), found[0] if found else None)
+    row = next((row for row in found if row["id"] == name_or_id), found[0] if found else None)  # no name stands before an id
     if row is None:
         raise UnknownName("key", name_or_id, [key.name for key in list_keys(connection, workspace)])
     return row

@@ -68,12 +68,16 @@ def check_role(role: str) -> str:
     return role
 
 
-def check_scopes(scopes: Iterable[str]) -> frozenset[str]:
-    """The scopes of a key, which are names of permissions. An empty list is an error: such a key would open nothing."""
+def check_scopes(scopes: Iterable[str], role: str) -> frozenset[str]:
+    """The scopes of a key, which are permissions that its role has somewhere. An empty list is an error: such a key would open nothing."""
     wanted = frozenset(scopes)
     for scope in wanted:
         if scope not in PERMISSIONS:
             raise UnknownName("scope", scope, PERMISSIONS)
+        if not any(role in having for having in PERMISSIONS[scope].values()):
+            raise InvalidInput(
+                f"the role {role!r} has the permission {scope} nowhere", hint="`llmops access matrix` shows which it has", param="scopes"
+            )
     if not wanted:
         raise InvalidInput("the list of scopes is empty", hint="leave it out for all that the role may do")
     return wanted

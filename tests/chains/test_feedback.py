@@ -69,6 +69,17 @@ def test_t43_a_flood_of_ratings_is_held_up_and_hinders_nobody_else(store: Store,
         give(store, ALICE, abstained(store, ALICE))
     assert (held_up.value.status, held_up.value.retry_after) == (429, 60) and len(rows(store)) == 20
     give(store, BOB, abstained(store, BOB))
+    elsewhere = Asker("dev", name=ALICE.name)
+    give(store, elsewhere, abstained(store, elsewhere, "dev"))
+
+
+def test_t43_the_same_rating_again_and_again_is_a_flood_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feedback, "MOST_PER_MINUTE", 20)
+    mine = abstained(store, ALICE)
+    for number in range(20):
+        give(store, ALICE, mine, comment=str(number))
+    with pytest.raises(RateLimited):
+        give(store, ALICE, mine)
 
 
 @pytest.mark.parametrize("rating", [None, True, 0, 6, "UP", "", 1.5, [1], {"up": 1}], ids=str)

@@ -24,7 +24,7 @@ from llmops.testing import ScriptedModel
 from llmops.types import Answer, Asker, ChatChunk, Usage
 from tests.crash import LLMOPS, crash_at
 
-OWNER = Asker("poc", owner=True)
+OWNER = Asker("poc", owner=True, role="admin")
 ALICE = Asker("poc", frozenset({"user:alice"}), name="alice")
 PAGES = {
     "server.md": "# Server\n\nThe server listens on port 8000. To stop the server, send SIGTERM to its process.\n",
@@ -147,6 +147,20 @@ def test_t10_an_answer_never_rests_on_what_the_asker_may_not_read(cli, home, tmp
     ingest(cli, tmp_path, "--acl", "user:bob")
     with pytest.raises(UnknownName):  # rights are those of today, for answers of yesterday too
         home.store.read(lambda c: records.show(c, ALICE, allowed.answer_id))
+
+
+def test_t10_an_answer_after_earlier_turns_is_its_askers_alone(cli, home, tmp_path):
+    """Its reply may repeat what stood in them, and that may come from documents which this answer does not name."""
+    ingest(cli, tmp_path)
+    talk = ("What is the password?", "It is zanzibar.", "How do I stop the server?")
+    messages = tuple({"role": "assistant" if n % 2 else "user", "content": text} for n, text in enumerate(talk))
+    alice, bob = (Asker("poc", frozenset({f"user:{name}", "workspace:poc"}), name=name) for name in ("alice", "bob"))
+    answer = asyncio.run(_ask(home, "rag", Ask(messages, alice)))[1]
+    assert not answer.abstained and home.store.read(lambda c: records.show(c, alice, answer.answer_id))["messages"]
+    with pytest.raises(UnknownName):
+        home.store.read(lambda c: records.show(c, bob, answer.answer_id))
+    single = asyncio.run(_ask(home, "rag", Ask(messages[-1:], alice)))[1]
+    assert home.store.read(lambda c: records.show(c, bob, single.answer_id))["reply"] == single.text
 
 
 @pytest.mark.parametrize(

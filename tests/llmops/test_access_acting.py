@@ -162,3 +162,47 @@ def test_the_rotation_of_a_key_on_the_command_line(cli) -> None:
     third = cli("keys", "rotate", "bot", "--json").json
     assert [cli("keys", "list", env={VARIABLE: made["key"]}).rc for made in (first, second.json, third)] == [2, 2, 0]
     assert [entry["action"] for entry in cli("audit", "list", "--json").json["data"]] == ["keys.rotate", "keys.rotate", "keys.create"]
+
+
+# --- Ways around ------------------------------------------------------------------------------------------------------
+
+
+def test_t07_no_key_outlives_the_one_that_makes_it(store: Store) -> None:
+    boss = use(store, make(store, "boss", expires_at=time.time() + 60)).asker()
+    for expires_at in (None, time.time() + 120):
+        with pytest.raises(NotPermitted, match="longer life"):
+            make(store, by=boss, expires_at=expires_at)
+    make(store, "short", by=boss, expires_at=time.time() + 30)
+    make(store, "lasting")
+    with pytest.raises(NotPermitted):
+        store.write(lambda c: keys.rotate(c, boss, "lasting"))
+
+
+def test_a_scope_is_one_that_the_role_has(store: Store) -> None:
+    with pytest.raises(InvalidInput, match="nowhere"):
+        make(store, role="application", scopes=("keys:manage",))
+
+
+def test_no_name_stands_before_an_id(store: Store) -> None:
+    victim = make(store, "victim")
+    make(store, victim.id)
+    assert store.write(lambda c: keys.revoke(c, OWNER, victim.id)).name == "victim"
+
+
+def test_t06_an_empty_key_is_no_way_to_be_the_owner(cli) -> None:
+    refused = cli("keys", "list", env={VARIABLE: ""})
+    assert refused.rc == 2 and VARIABLE in refused.stderr and refused.stdout == ""
+
+
+@pytest.mark.parametrize("options", [["create", "new", "--role", "admin", "--expires", ""], ["rotate", "old", "--grace", ""]], ids=lambda o: o[0])
+def test_an_empty_span_is_no_span(cli, options: list[str]) -> None:
+    cli("keys", "create", "old", "--role", "admin")
+    refused = cli("keys", *options)
+    assert refused.rc == 2 and "write 30m" in refused.stderr
+    assert [key["name"] for key in cli("keys", "list", "--json").json["data"]] == ["old"]
+
+
+def test_the_use_of_a_key_on_the_command_line_is_noted(cli) -> None:
+    key = cli("keys", "create", "bot", "--role", "admin", "--json").json["key"]
+    cli("jobs", "list", env={VARIABLE: key})
+    assert cli("keys", "list", "--json").json["data"][0]["used_at"]

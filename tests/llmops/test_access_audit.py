@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 
 from llmops.access import audit
 from llmops.access.tables import audit as audit_table
@@ -196,18 +199,18 @@ HOSTILE = ["=cmd|' /C calc'!A0", "+1+1", "-2", "@SUM(1)", "\t=1", "\r=1", " =1",
 
 @pytest.mark.parametrize("format", ["jsonl", "csv"])
 def test_t47_no_export_has_a_formula_or_a_broken_line(cli, home, tmp_path, format: str):
-    for text in HOSTILE:
-        add(home.store, actor=text, object=text, detail={"comment": text})
+    for hostile in HOSTILE:
+        add(home.store, actor=hostile, object=hostile, detail={"comment": hostile})
     assert cli("audit", "export", "--format", format, "--output", "out").rc == 0
     written = (tmp_path / "out").read_bytes().decode()
     records = written.strip().splitlines()
-    assert len(records) == len(HOSTILE) + (format == "csv"), "a record is a line"
+    assert len(records) == len(HOSTILE) + 1 + (format == "csv"), "a record is a line, and the last one is of the export itself"
     if format == "csv":
         cells = [cell for row in csv.reader(written.splitlines()) for cell in row]
         assert not [cell for cell in cells if cell.strip(" \u3000").startswith(("=", "+", "-", "@", "\t", "\r", "＝"))]
         assert "'=cmd|' /C calc'!A0" in cells
     else:
-        assert {json.loads(record)["object"] for record in records} == set(HOSTILE)
+        assert {json.loads(record)["object"] for record in records} == {*HOSTILE, "poc"}
     again = cli("audit", "export", "--output", "out")
     assert again.rc == 2 and "exists already" in again.stderr and (tmp_path / "out").read_bytes().decode() == written
     assert cli("audit", "list", "--json").json["data"][0]["action"] == "audit.export"
@@ -217,3 +220,24 @@ def test_t47_no_export_has_a_formula_or_a_broken_line(cli, home, tmp_path, forma
 def test_t47_a_name_breaks_no_line_of_the_list(cli, home):
     add(home.store, actor="a\r\nlevel=ERROR\x1b[2J", object="x\nkeys.create  key:boss")
     assert len(cli("audit", "list").stdout.strip().splitlines()) == 2
+
+
+def test_t07_an_export_that_nobody_reads_to_its_end_is_on_record(home, cli):
+    for number in range(300):
+        add(home.store, detail={"text": "x" * 300, "n": number})
+    program = Path(sys.executable).parent / "llmops"
+    done = subprocess.run(f"{program} audit export | head -c 1000", shell=True, capture_output=True, text=True, timeout=60)
+    assert len(done.stdout) == 1000
+    assert log(home.store)[0].action == "audit.export"
+
+
+@pytest.mark.parametrize("statement", ["update audit set detail = '{' where row = 2", "update audit set at = 1e300 where row = 2"])
+def test_a_row_that_cannot_even_be_read_is_named(home, cli, statement: str):
+    for _ in range(3):
+        add(home.store)
+    home.store.write(lambda c: c.execute(text(statement)))
+    found = cli("audit", "verify", "--json")
+    assert (found.rc, found.json["faults"]) == (1, ["row 2 was changed"])
+    assert cli("audit", "export").rc == 0
+    if "1e300" in statement:
+        assert cli("audit", "list").rc == 0

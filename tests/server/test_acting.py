@@ -53,6 +53,7 @@ async def test_t10_a_backends_key_gives_each_end_user_what_is_for_them(filled: H
     assert await found(client, shop, "user:alice") == ["alice.md", "all.md"], "nothing by the key's own user"
     assert await found(client, shop, "user:bob,group:sales-eu") == ["all.md", "sales.md"]
     assert await found(client, shop, "user:山田".encode()) == ["all.md"]
+    assert await found(client, shop, "user:%61lice") == ["alice.md", "all.md"], "percent-encoded, for clients that send ASCII alone"
 
 
 @pytest.mark.parametrize("beyond", ["group:hr", "user:alice,group:hr", "workspace:dev", "group:sales"])
@@ -64,6 +65,9 @@ async def test_t06_who_a_key_may_not_speak_for_is_refused_and_that_is_on_record(
     assert (reply.status_code, reply.json()["error"]["code"]) == (403, "not_permitted") and "hits" not in reply.json()
     [entry] = log(filled, action="key.act-as.refused")
     assert entry.detail["as"] == sorted(beyond.split(",")) and entry.object.startswith("key:application-")
+    for _ in range(5):
+        await client.post("/api/v1/search", json=SEARCH, headers={**bearer(shop), "Llmops-As": ",".join(f"group:g{n}" for n in range(500))})
+    assert len(log(filled, action="key.act-as.refused")) == 1, "once a minute: nobody fills the log"
     plain = await client.post("/api/v1/search", json=SEARCH, headers={**bearer(key()), "Llmops-As": "user:alice"})
     assert plain.status_code == 403 and "--act-as" in plain.json()["error"]["hint"]
 

@@ -14,7 +14,7 @@ from vectorstore.rows import collections
 from vectorstore.search import Searcher, _dense
 from vectorstore.tables import FOREVER, chunks, documents, vectors, versions
 
-OWNER = Asker("poc", owner=True)
+OWNER = Asker("poc", owner=True, role="admin")
 
 
 def check_collection(home: Home, name: str, queries: list[str], workspace: str = "poc") -> None:

@@ -14,7 +14,7 @@ from vectorstore.rows import collections
 from vectorstore.rows.acls import parse_acl
 from vectorstore.search import FORMER_TURN, Searcher
 
-OWNER = Asker("poc", owner=True)
+OWNER = Asker("poc", owner=True, role="admin")
 
 
 def names(searcher, **options):
@@ -97,8 +97,8 @@ def test_a_query_may_be_as_long_as_a_question_and_the_turn_before_it(home):
 
 
 def test_an_access_list_is_read_as_principals_are_everywhere():
-    assert parse_acl(["group: hr", " user:alice ", "user:alice"]) == [parse_principal("group:hr"), "user:alice"]
+    assert parse_acl(["group: hr", " user:alice ", "user:alice"], "poc") == [parse_principal("group:hr"), "user:alice"]
     for wrong in ("alice", "role:admin", "user:", "user:a*", "user:a:b", "group:a\nb"):
         with pytest.raises(InvalidInput) as refused:
-            parse_acl([wrong])
+            parse_acl([wrong], "poc")
         assert refused.value.param == "acl"

@@ -42,7 +42,12 @@ def names(home: Home, asker: Asker, **where: int) -> list[str]:
 
 def test_what_is_promoted_is_found_there_by_those_it_is_for(quick: Home) -> None:
     told = promote(quick)
-    assert {name: told[name] for name in ("documents", "copied", "withdrawn")} == {"documents": 3, "copied": 3, "withdrawn": 0}
+    assert {name: told[name] for name in ("documents", "copied", "withdrawn", "refused")} == {
+        "documents": 3,
+        "copied": 3,
+        "withdrawn": 0,
+        "refused": 0,
+    }
     assert (names(quick, PROD), names(quick, ALICE), names(quick, MEMBER)) == (["a", "b", "c"], ["b", "c"], ["a", "c"])
     hits = {h.passage.external_id: h.passage for h in Searcher(quick).search("record", collection="docs", asker=PROD, k=9).hits}
     assert hits["b"].text == "record b" and hits["b"].title == "Page b"
@@ -109,6 +114,6 @@ def test_promotion_on_the_command_line(cli, tmp_path) -> None:
     (tmp_path / "a.md").write_text("The record of the archive.")
     cli("ingest", "a.md", "--collection", "docs")
     done = cli("collections", "copy", "docs", "--to", "prod")
-    assert done.rc == 0 and "docs is in workspace prod as of sequence 1: 1 documents, 1 of them new" in done.stdout
+    assert done.rc == 0 and "docs is in workspace prod, there at sequence 1, as it was here at 1: 1 documents, 1 new" in done.stdout
     assert cli("search", "archive", "--collection", "docs", "--workspace", "prod", "--json").json["hits"][0]["external_id"] == "a.md"
     assert cli("collections", "copy", "none", "--to", "prod").rc == 2

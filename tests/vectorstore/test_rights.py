@@ -27,7 +27,7 @@ from vectorstore.rows.documents import NewVersion
 from vectorstore.search import Found, Searcher
 
 PRINCIPALS = ["user:alice", "user:bob", "group:hr", "workspace:poc"]
-OWNER = Asker("poc", owner=True)
+OWNER = Asker("poc", owner=True, role="admin")
 ALICE, BOB = (Asker("poc", frozenset({f"user:{name}"}), name=name) for name in ("alice", "bob"))
 NAMES = [f"d{n}" for n in range(8)]
 _numbers = count(1)

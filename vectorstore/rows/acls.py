@@ -13,11 +13,19 @@ from llmops.settings import canonical
 from llmops.store.upsert import upsert
 from vectorstore.tables import acl_principals, acls
 
+MOST_PRINCIPALS = 1000
 
-def parse_acl(principals: Iterable[str]) -> list[str]:
-    """The principals of an access list, checked and sorted. An empty list means nobody but the owner."""
+
+def parse_acl(principals: Iterable[str], workspace: str) -> list[str]:
+    """The principals of an access list in a workspace, checked and sorted. An empty list means nobody but the owner."""
     try:
-        return sorted({parse_principal(principal) for principal in principals})
+        found = sorted({parse_principal(name) for name in principals})
+        if other := next((name for name in found if name.startswith("workspace:") and name != principal("workspace", workspace)), ""):
+            hint = f"write workspace:{workspace} for all of it; a promotion turns that into the other workspace's name"
+            raise InvalidInput(f"nobody in workspace {workspace!r} is {other}", hint=hint)
+        if len(found) > MOST_PRINCIPALS:
+            raise InvalidInput(f"an access list of {len(found):,} principals", hint=f"at most {MOST_PRINCIPALS:,}; make groups of them")
+        return found
     except InvalidInput as wrong:
         raise InvalidInput(str(wrong), hint=wrong.hint, param="acl") from None
 
@@ -42,6 +50,12 @@ def names_any(connection: Connection, acl_id: str, principals: Iterable[str]) ->
     """Whether an access list names one of these principals."""
     wanted = acl_principals.c.principal.in_(sorted(principals)) & (acl_principals.c.acl_id == acl_id)
     return connection.execute(select(acl_principals.c.acl_id).where(wanted).limit(1)).first() is not None
+
+
+def readable(connection: Connection, acl_ids: Iterable[str], principals: Iterable[str]) -> set[str]:
+    """Which of these access lists name one of the principals."""
+    wanted = acl_principals.c.principal.in_(sorted(principals)) & acl_principals.c.acl_id.in_(sorted(set(acl_ids)))
+    return set(connection.execute(select(acl_principals.c.acl_id).where(wanted).distinct()).scalars())
 
 
 def principals(connection: Connection, acl_id: str) -> list[str]:

@@ -44,6 +44,12 @@ def find(connection: Connection, workspace: str, name: str) -> Collection:
     return Collection(*row)
 
 
+def lock(connection: Connection, row: int) -> Collection:
+    """The collection as it is now, which nobody changes until this transaction ends: what is read after it stays true."""
+    found = connection.execute(select(collections).where(collections.c.row == row).with_for_update()).one()
+    return Collection(*found)
+
+
 def ensure(connection: Connection, workspace: str, name: str, encoder: str) -> Collection:
     """The collection of that name, made if need be, readable by its workspace. Raises `Conflict` where it was made with another encoder."""
     if not _NAME.fullmatch(name):

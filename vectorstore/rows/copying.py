@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, func, insert, literal, select, update
 
 from llmops.types import Json
-from vectorstore.rows import acls, collections
+from vectorstore.rows import acls, collections, files
 from vectorstore.rows.documents import close, end
 from vectorstore.tables import FOREVER, chunks, documents, versions
 
@@ -29,25 +29,56 @@ class Document(NamedTuple):
     state: str
 
 
-def replace_content(connection: Connection, source: collections.Collection, target: collections.Collection, at: int) -> Json:
+def replace_content(
+    connection: Connection, source: collections.Collection, target: collections.Collection, at: int, principals: Iterable[str] | None = None
+) -> Json:
     """Give `target` what was live in `source` at the sequence `at`, with today's rights, as one step of its own sequence.
 
-    A name of the source's workspace in an access list becomes that of the target's. Returns what was done, in numbers.
+    A name of the source's workspace in an access list becomes that of the target's. `principals` are those of who
+    promotes, None for the owner: what they may not read in the target stays as it is, whatever the source holds.
+    Returns what was done, in numbers.
     """
-    collections.next_rights_seq(connection, source.row)  # holds the source as it is until the commit
+    for row in sorted((source.row, target.row)):  # in one order, so that no two promotions wait for each other
+        collections.lock(connection, row)
     theirs, ours = _live_at(connection, source.row, at), _all(connection, target.row)
-    new = [name for name, one in theirs.items() if name not in ours or ours[name].content != one.content]
-    gone = [one.row for name, one in ours.items() if name not in theirs and one.state != "withdrawn"]
     moved = {acl_id: acls.moved(connection, acl_id, source.workspace, target.workspace) for acl_id in {one.acl_id for one in theirs.values()}}
-    collections.set_acl(connection, target.row, acls.moved(connection, source.acl_id, source.workspace, target.workspace))
-    seq = collections.next_seq(connection, target.row) if new or gone else target.seq
-    end(connection, gone, seq)
+    closed = _closed_to(connection, ours, principals)
+    different = [name for name, one in theirs.items() if name not in ours or not _is_same(one, ours[name], moved)]
+    refused = closed & {*different, *(name for name, one in ours.items() if name not in theirs and one.state != "withdrawn")}
+    gone = [name for name, one in ours.items() if name not in theirs and one.state != "withdrawn" and name not in refused]
+    theirs = {name: one for name, one in theirs.items() if name not in refused}
+    new = [name for name, one in theirs.items() if name not in ours or (ours[name].content, ours[name].state) != (one.content, "ready")]
+    files.forget_sources(connection, target.row, {source_name for source_name, _ in [*new, *gone]})
+    _move_list(connection, source, target, principals)
+    seq = collections.next_seq(connection, target.row) if new or gone else collections.lock(connection, target.row).seq
+    end(connection, [ours[name].row for name in gone], seq)
     _add_rows(connection, target, [name for name in new if name not in ours], theirs, moved)
     ours = _all(connection, target.row)
     close(connection, [ours[name].row for name in new], seq)
     _copy_versions(connection, target.row, seq, [(theirs[name], ours[name]) for name in new])
-    _set_rights(connection, target, theirs, ours, moved)
-    return {"documents": len(theirs), "copied": len(new), "withdrawn": len(gone), "seq": seq}
+    shared = _set_rights(connection, target, theirs, ours, moved)
+    counts = {"documents": len(theirs), "copied": len(new), "shared": shared, "withdrawn": len(gone), "refused": len(refused)}
+    return {**counts, "seq": seq}
+
+
+def _is_same(theirs: Document, ours: Document, moved: Mapping[str, str]) -> bool:
+    return (ours.content, ours.state, ours.acl_id) == (theirs.content, "ready", moved[theirs.acl_id])
+
+
+def _closed_to(connection: Connection, ours: Mapping[Name, Document], principals: Iterable[str] | None) -> set[Name]:
+    """The documents that somebody may not read, withdrawn ones too: with a new list their former versions would lie open."""
+    if principals is None:
+        return set()
+    readable = acls.readable(connection, {one.acl_id for one in ours.values()}, principals)
+    return {name for name, one in ours.items() if one.acl_id not in readable}
+
+
+def _move_list(connection: Connection, source: collections.Collection, target: collections.Collection, principals: Iterable[str] | None) -> None:
+    """The source's list for the target, unless the target's is closed to who promotes."""
+    now = collections.inherited(connection, target.row)
+    if principals is None or acls.readable(connection, [now], principals):
+        inherited = collections.inherited(connection, source.row)
+        collections.set_acl(connection, target.row, acls.moved(connection, inherited, source.workspace, target.workspace))
 
 
 def _live_at(connection: Connection, collection_row: int, at: int) -> dict[Name, Document]:
@@ -121,8 +152,8 @@ def _copy_versions(connection: Connection, collection_row: int, seq: int, pairs:
 
 def _set_rights(
     connection: Connection, target: collections.Collection, theirs: Mapping[Name, Document], ours: Mapping[Name, Document], moved: Mapping[str, str]
-) -> None:
-    """The rights of the source's documents for those of the target, where they differ."""
+) -> int:
+    """The rights of the source's documents for those of the target, where they differ; returns of how many."""
     wanted = {name: (moved[one.acl_id], one.inherits) for name, one in theirs.items()}
     changed = [name for name, (acl_id, inherits) in wanted.items() if (ours[name].acl_id, ours[name].inherits) != (acl_id, inherits)]
     rights_seq = collections.next_rights_seq(connection, target.row)
@@ -130,3 +161,7 @@ def _set_rights(
     if values:
         rights = {"acl_id": bindparam("to_acl"), "inherits": bindparam("to_inherits"), "rights_seq": rights_seq}
         connection.execute(update(documents).where(documents.c.row == bindparam("to_row")).values(rights), values)
+    # Whatever has another list than the collection's now keeps it, and follows the collection no more.
+    other = documents.c.acl_id != collections.inherited(connection, target.row)
+    connection.execute(update(documents).where(documents.c.collection_row == target.row, documents.c.inherits, other).values(inherits=False))
+    return len(changed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -73,6 +73,12 @@ class Batch:
 
     def external_ids(self) -> set[str]:
         return {*self.ready, *self.failed, *self.gone}
+
+    def without(self, names: Collection[str]) -> Batch:
+        """The batch but for the documents of these external ids."""
+        ready = {name: one for name, one in self.ready.items() if name not in names}
+        failed = {name: one for name, one in self.failed.items() if name not in names}
+        return Batch(ready, failed, {name: row for name, row in self.gone.items() if name not in names}, self.blobs)
 
 
 def states(connection: Connection, collection_row: int, source: str) -> dict[str, State]:

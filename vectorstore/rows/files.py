@@ -47,6 +47,12 @@ def add(connection: Connection, collection_row: int, source: str, path: str, ext
     connection.execute(insert(files).values(**values, fingerprint=UNFINISHED, external_ids=external_ids))
 
 
+def forget_sources(connection: Connection, collection_row: int, sources: Iterable[str]) -> None:
+    """Read every file of these sources again the next time: their documents were changed by something else than an ingestion."""
+    for source in sources:
+        connection.execute(delete(files).where(files.c.collection_row == collection_row, files.c.source == source))
+
+
 def forget(connection: Connection, collection_row: int, source: str, paths: Iterable[str]) -> None:
     for path in paths:
         connection.execute(delete(files).where(files.c.collection_row == collection_row, files.c.source == source, files.c.path == path))

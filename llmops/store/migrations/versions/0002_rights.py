@@ -34,6 +34,8 @@ def upgrade() -> None:
         sa.Column("used_at", sa.Double(), nullable=True, comment="the last use, to the minute"),
     ):
         op.add_column("keys", column)
+    told = "how often it was said within a minute of the last time"
+    op.add_column("feedback", sa.Column("times", sa.Integer(), nullable=False, server_default="1", comment=told))
     op.create_index("ix_feedback_rater_created_at", "feedback", ["rater", "created_at"])
     _inherit()
 
