@@ -43,7 +43,7 @@ def accept(home: Home, asker: Asker, collection: str, handed: list[Handed], sour
     if len(handed) > MOST_AT_ONCE:
         raise InvalidInput(f"{len(handed):,} documents at once, {MOST_AT_ONCE:,} are allowed", hint="hand them in by parts", param="documents")
     check_source(source)
-    if any(document.acl is not None for document in handed):  # of a document that is there already it would change who reads it
+    if not asker.owner and any(document.acl is not None for document in handed):  # of a document that is there already it would change who reads it
         check_permitted(home.settings.kind_of(asker.workspace), asker, "documents:share")
     for document in handed:
         _check(document)
