@@ -8,6 +8,7 @@ from typing import Any
 
 import schemathesis
 
+_LIST = "which workspace a list may name depends on the key"
 # A request that fits its schema is refused all the same: by operation, the fields that say more than a schema can.
 BEYOND_A_SCHEMA = {
     "POST /v1/chat/completions": {
@@ -22,6 +23,9 @@ BEYOND_A_SCHEMA = {
         "at": "no schema knows how far a collection's sequence has come",
         "filter": "how deep a filter nests, and how many conditions it has in all",
     },
+    "POST /api/v1/collections": {"acl": _LIST},
+    "PUT /api/v1/collections/{name}/acl": {"acl": _LIST},
+    "PUT /api/v1/documents/{document_id}/acl": {"acl": _LIST},
     "POST /api/v1/collections/{name}/copy": {
         "to": "a workspace that the collection is in already",
         "at": "no schema knows how far a collection's sequence has come",
@@ -30,6 +34,7 @@ BEYOND_A_SCHEMA = {
         "source": "its bytes in UTF-8 have a limit besides its characters",
         "external_id": "its bytes in UTF-8 have a limit besides its characters",
         "url": "what lies at an address, and whether it may be fetched",
+        "acl": _LIST,
     },
 }
 BEYOND_A_FORM = {r"(metadata|acl)\b.*": "JSON within a field of a form"}
