@@ -57,6 +57,14 @@ class MLflowSettings(Section):
     passage_text: bool = False
 
 
+class ParsingSettings(Section):
+    """`[parsing]`: what reading one document may cost before it is given up as failed."""
+
+    seconds: float = Field(30.0, gt=0, le=3600)
+    memory_mb: int = Field(512, ge=128, le=65536)
+    max_pages: int = Field(2000, ge=1)
+
+
 class EncoderSettings(Section):
     """`[encoder]`: the embedded encoder, or any sentence-transformers model by name or path."""
 

@@ -27,6 +27,7 @@ from llmops.sections import (
     MLflowSettings,
     ModelPrice,
     OutboundSettings,
+    ParsingSettings,
     RetentionSettings,
     Route,
     Section,
@@ -59,6 +60,7 @@ class Settings(Section):
     mlflow: MLflowSettings = MLflowSettings()
     encoder: EncoderSettings = EncoderSettings()  # type: ignore[call-arg]
     index: IndexSettings = IndexSettings()
+    parsing: ParsingSettings = ParsingSettings()  # type: ignore[call-arg]
     server: ServerLimits = ServerLimits()  # type: ignore[call-arg]
     outbound: OutboundSettings = OutboundSettings()
     retention: RetentionSettings = RetentionSettings()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmops.access import audit
-from llmops.errors import InvalidInput, LLMOpsError
+from llmops.errors import InvalidInput
 from llmops.failpoints import failpoint
 from llmops.settings import canonical
 from llmops.store import blobs
@@ -22,19 +22,20 @@ from llmops.text import storable
 from llmops.types import Json
 from vectorstore import chunk
 from vectorstore.index import write_segments
-from vectorstore.load import Failed, Parsed, loader_for, parse
+from vectorstore.load import Failed, Parsed
+from vectorstore.load.limits import Limits
+from vectorstore.load.pool import ParserPool
 from vectorstore.publishing import Place, Step, prune, publish
+from vectorstore.reading import RECIPE, Opened, Piece, Reader
 from vectorstore.rows import acls, collections, documents, files
 from vectorstore.rows.documents import Batch, Failure, NewChunk, NewVersion
-from vectorstore.sources import Order, Upload, read_file, walk, wanted
+from vectorstore.sources import Order, walk, wanted
 from vectorstore.waiting import WaitingTexts
 
 if TYPE_CHECKING:
     from llmops.home import Home
     from llmops.jobs.context import JobContext
 
-RECIPE = "1"
-"""Moves when parsing or chunking changes what comes out, so that unchanged files are read again."""
 EMBEDDED_AT_ONCE = 64
 """Texts between two looks whether the job must stop: a fraction of a second."""
 BATCH_CHUNKS = 128
@@ -58,16 +59,6 @@ class Tally:
         failed = [{"external_id": external_id, "error": error} for external_id, error in self.failed.items()]
         counts = {"ready": self.ready, "unchanged": self.unchanged, "skipped": self.skipped, "withdrawn": len(self.withdrawn)}
         return {"job": job_id, **counts, "failed": failed}
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One file of the order: its bytes are read only when its turn comes. `error` says why they cannot be."""
-
-    path: str
-    file: Path | None = None
-    upload: Upload | None = None
-    error: str = ""
 
 
 def run(home: Home, job: JobContext) -> Json:
@@ -114,13 +105,16 @@ class _Ingestion:
         """By access list: whether the asker may change what stands under it."""
 
     def run(self) -> None:
-        pieces = list(self._pieces())
+        pieces, parsing = list(self._pieces()), self.home.settings.parsing
         self.total = len(pieces)
-        for self.done, piece in enumerate(pieces):
-            self._go_on()
-            self._take(piece)
-            if self._is_full():
-                self._flush()
+        with ParserPool(Limits(parsing.seconds, parsing.memory_mb, parsing.max_pages)) as parsers:
+            self.reader = Reader(self.home.store, self.order, parsers, self._must_be_parsed)
+            for opened in self.reader.opened(pieces, self._go_on):
+                self._go_on()
+                self._take(opened)
+                if self._is_full():
+                    self._flush()
+                self.done += 1
         self._flush()
         self.done = self.total
         self._go_on()
@@ -145,39 +139,43 @@ class _Ingestion:
             else:
                 yield Piece(found.path, file=found.file, error=found.error)
 
-    def _take(self, piece: Piece) -> None:
+    def _must_be_parsed(self, piece: Piece, fingerprint: str) -> bool:
+        """Whether a file is to be read at all (without its fingerprint), and read anew: as far as can be told before its turn."""
+        before = self.known.get(piece.path)
+        held = set(before.external_ids) if before else set()
+        if any(map(self._is_anothers, {piece.path, *held})):
+            return False
+        return not (before and fingerprint and before.fingerprint == fingerprint and self._all_settled(before.external_ids))
+
+    def _take(self, opened: Opened) -> None:
         """Bring one file to what it should be: every document of it ready or failed."""
+        piece = opened.piece
         before = self.known.get(piece.path)
         self.held = set(before.external_ids) if before else set()
-        if any(map(self._is_anothers, {piece.path, *self.held})):
+        if not opened.is_read or any(map(self._is_anothers, {piece.path, *self.held})):
             self._refuse(piece.path)
             return
         acl = piece.upload.acl if piece.upload else self.order.acl
-        try:
-            content = self._read(piece)
-        except LLMOpsError as failure:
-            self._fail_whole(piece.path, files.UNFINISHED, str(failure), acl)
+        if opened.error:
+            self._fail_whole(piece.path, files.UNFINISHED, opened.error, acl)
             return
         failpoint("ingest.read")
-        fingerprint = self._fingerprint(piece, content, acl)
-        if before and before.fingerprint == fingerprint and self._all_settled(before.external_ids):
+        if before and before.fingerprint == opened.fingerprint and self._all_settled(before.external_ids):
             for external_id in before.external_ids:  # they may have been shared otherwise since
                 self._set_rights(external_id, acl)
             self._count_unchanged(before.external_ids)
             return
-        try:
-            found = self._parse(piece, content)
-        except LLMOpsError as failure:
-            self._fail_whole(piece.path, fingerprint, str(failure), acl)
-            return
-        self._take_documents(piece, content, found, acl, fingerprint)
+        self._take_documents(opened, acl)
 
-    def _take_documents(self, piece: Piece, content: bytes, found: list[Parsed | Failed], acl: list[str] | None, fingerprint: str) -> None:
+    def _take_documents(self, opened: Opened, acl: list[str] | None) -> None:
         self.kept.clear()
-        blob = blobs.digest(content)
+        piece, blob = opened.piece, blobs.digest(opened.content)
         external_ids: list[str] = []
         flushed = 0
-        for parsed in found:
+        for parsed in self.reader.parsed(opened, self._go_on):
+            if isinstance(parsed, InvalidInput):
+                self._fail_whole(piece.path, opened.fingerprint, str(parsed), acl, external_ids)
+                return
             if self._is_full():
                 self._flush_part(piece.path, external_ids[flushed:])
                 flushed = len(external_ids)
@@ -188,33 +186,9 @@ class _Ingestion:
             elif isinstance(parsed, Failed):
                 self._fail(external_id, parsed.error, acl)
             else:
-                self._add(piece, external_id, parsed, content, blob, acl)
+                self._add(piece, external_id, parsed, opened.content, blob, acl)
         failpoint("ingest.parsed")
-        self._close(piece.path, files.Ingested(fingerprint, external_ids))
-
-    def _read(self, piece: Piece) -> bytes:
-        if piece.error:
-            raise InvalidInput(piece.error)
-        if piece.upload:
-            name = piece.upload.blob
-            content = self.home.store.read(lambda c: blobs.load(c, name))
-            if content is None:
-                raise InvalidInput("its bytes are not kept")
-            return content
-        assert piece.file is not None
-        root = Path(self.order.root)
-        return read_file(piece.file, root if root.is_dir() else None)
-
-    def _fingerprint(self, piece: Piece, content: bytes, acl: list[str] | None) -> str:
-        upload = piece.upload
-        options = [RECIPE, canonical(self.order.to_json()["fields"]), acl, [upload.name, upload.title, upload.metadata] if upload else None]
-        return hashlib.sha256(content + b"\0" + canonical(options).encode()).hexdigest()
-
-    def _parse(self, piece: Piece, content: bytes) -> list[Parsed | Failed]:
-        name = piece.upload.name if piece.upload else piece.path
-        if loader_for(name) is None:
-            raise InvalidInput(f"unknown kind of file: {name}")
-        return parse(content, name, self.order.fields)
+        self._close(piece.path, files.Ingested(opened.fingerprint, external_ids))
 
     def _add(self, piece: Piece, external_id: str, parsed: Parsed, content: bytes, blob: str, acl: list[str] | None) -> None:
         """Put a document into the batch, unless it is there already as it should be."""
@@ -266,8 +240,8 @@ class _Ingestion:
         self.tally.failed[external_id] = error = storable(error)
         self.batch.failed[external_id] = Failure(external_id, error, acl)
 
-    def _fail_whole(self, path: str, fingerprint: str, error: str, acl: list[str] | None) -> None:
-        """Nothing can be said of a file's rows: they stay as they are, and the file is listed under its own name."""
+    def _fail_whole(self, path: str, fingerprint: str, error: str, acl: list[str] | None, found: Iterable[str] = ()) -> None:
+        """A file cannot be read, or not beyond what was `found`: its other rows stay as they are, and it is listed under its own name."""
         before = self.known.get(path)
         rows = [external_id for external_id in before.external_ids if external_id != path] if before else []
         self.seen.update(rows)
@@ -277,7 +251,7 @@ class _Ingestion:
             if row in self.states:
                 self._set_rights(row, acl)
         self._fail(path, error, acl)
-        self._close(path, files.Ingested(fingerprint, [path, *rows]))
+        self._close(path, files.Ingested(fingerprint, list(dict.fromkeys([path, *rows, *found]))))
 
     def _see(self, external_id: str) -> None:
         """This order has the document: what was to be withdrawn, for another file has it no more, stays."""

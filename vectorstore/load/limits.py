@@ -1,0 +1,31 @@
+"""What parsing one file may cost. A loader asks `limits.now()` where it has a limit of its own to keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OUT_OF_MEMORY = 77
+"""The exit status of a parser that could not even take its file in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds of time, megabytes of memory and pages for one file."""
+
+    seconds: float = 30.0
+    memory_mb: int = 512
+    pages: int = 2000
+
+
+_now = Limits()
+
+
+def now() -> Limits:
+    """The limits of this process."""
+    return _now
+
+
+def keep(limits: Limits) -> None:
+    """Make these the limits of this process, once, at its start."""
+    global _now
+    _now = limits

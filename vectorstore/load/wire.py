@@ -1,0 +1,74 @@
+"""Parsed documents as lines of JSON, between a parser's process and ours.
+
+What comes over the line was made beside a hostile file, so it is taken as data and checked, never trusted: a parser
+that was taken over can say what it likes of its own file, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any, get_args
+
+from llmops.types import Json
+from vectorstore.load.parsed import Block, BlockKind, Failed, Parsed
+
+_KINDS = frozenset(get_args(BlockKind))
+_PARSED, _FAILED = ([field.name for field in fields(kind)] for kind in (Parsed, Failed))
+
+
+class Garbled(ValueError):
+    """A line that no parser of ours writes."""
+
+
+def line_of(one: Parsed | Failed) -> bytes:
+    """A document as one line."""
+    if isinstance(one, Failed):
+        return line({"failed": {name: getattr(one, name) for name in _FAILED}})
+    told = {name: getattr(one, name) for name in _PARSED}
+    told["blocks"] = [[block.start, block.end, block.kind, block.headings, block.page] for block in one.blocks]
+    return line({"parsed": told})
+
+
+def line(message: Json) -> bytes:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def read(told: bytes) -> Json:
+    """A line as the object that it is; `Garbled` for anything else."""
+    try:
+        message = json.loads(told)
+    except (ValueError, RecursionError) as error:
+        raise Garbled(str(error)) from None
+    if not isinstance(message, dict):
+        raise Garbled("no object")
+    return message
+
+
+def document_of(message: Json) -> Parsed | Failed:
+    """The document in a message of `line_of`."""
+    try:
+        if "failed" in message:
+            return Failed(**{name: value for name, value in message["failed"].items() if name in _FAILED})
+        told = message["parsed"]
+        text = _string(told["text"])
+        blocks = tuple(_block(block, len(text)) for block in told["blocks"])
+        rest = {name: told.get(name) for name in _PARSED if name not in ("title", "text", "blocks", "metadata")}
+        return Parsed(title=_string(told["title"]), text=text, blocks=blocks, metadata=dict(told["metadata"]), **rest)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Garbled(f"{type(error).__name__}: {error}") from None
+
+
+def _block(told: Any, length: int) -> Block:
+    start, end, kind, headings, page = told
+    if not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= length and kind in _KINDS):
+        raise Garbled("a block outside of its text")
+    if not (page is None or isinstance(page, int)):
+        raise Garbled("no page")
+    return Block(start, end, kind, tuple(map(_string, headings)), page)
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Garbled("no text")
+    return value

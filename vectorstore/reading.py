@@ -1,0 +1,150 @@
+"""The files of an order, read in their order and parsed a few ahead by processes of their own.
+
+A file that takes its parser long is put off to the end, so that the others do not wait for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from llmops.errors import InvalidInput, LLMOpsError
+from llmops.settings import canonical
+from llmops.store import blobs
+from vectorstore.load import Failed, Fields, Parsed, loader_for
+from vectorstore.sources import Order, Upload, read_file
+
+if TYPE_CHECKING:
+    from llmops.store.store import Store
+
+RECIPE = "1"
+"""Moves when parsing or chunking changes what comes out, so that unchanged files are read again."""
+FILES_AHEAD, BYTES_AHEAD = 8, 32 * 2**20
+PATIENCE = 1.0
+"""Seconds after which a file is put off."""
+MOST_LATE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One file of the order: its bytes are read only when its turn comes. `error` says why they cannot be."""
+
+    path: str
+    file: Path | None = None
+    upload: Upload | None = None
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """What says by its extension how to read it."""
+        return self.upload.name if self.upload else self.path
+
+
+class Parsing(Protocol):
+    """A file on its way through a parser."""
+
+    def wait(self, seconds: float) -> bool: ...
+    def documents(self, go_on: Callable[[], None]) -> Iterator[Parsed | Failed]: ...
+
+
+class Parser(Protocol):
+    """Where files are parsed."""
+
+    def submit(self, content: bytes, name: str, fields: Fields) -> Parsing: ...
+
+
+@dataclass(slots=True)
+class Opened:
+    """A file whose turn comes, unless it is not for reading. `error` says why it cannot be; `parsing` is None where nobody had it parsed yet."""
+
+    piece: Piece
+    is_read: bool = True
+    content: bytes = b""
+    fingerprint: str = ""
+    error: str = ""
+    parsing: Parsing | None = None
+
+
+class Reader:
+    """Opens the files of an order. `is_wanted` says, by a file and its fingerprint, whether it will have to be parsed."""
+
+    def __init__(self, store: Store, order: Order, parser: Parser, is_wanted: Callable[[Piece, str], bool]) -> None:
+        self._store, self._order, self._parser, self._is_wanted = store, order, parser, is_wanted
+
+    def opened(self, pieces: Iterable[Piece], go_on: Callable[[], None]) -> Iterator[Opened]:
+        """Each file once, in order but for those that take long. `go_on` is called while one is waited for, and may raise."""
+        ahead: deque[Opened] = deque()
+        late: deque[Opened] = deque()
+        for piece in pieces:
+            ahead.append(self._open(piece))
+            if len(ahead) > FILES_AHEAD or sum(len(one.content) for one in ahead) > BYTES_AHEAD:
+                yield from _next(ahead, late, go_on)
+        while ahead:
+            yield from _next(ahead, late, go_on)
+        yield from late
+
+    def parsed(self, opened: Opened, go_on: Callable[[], None]) -> Iterator[Parsed | Failed | InvalidInput]:
+        """The documents of a file, and at last why it, or the rest of it, cannot be read."""
+        try:
+            parsing = opened.parsing or self._submit(opened)
+            yield from parsing.documents(go_on)
+        except InvalidInput as failure:
+            yield failure
+
+    def _open(self, piece: Piece) -> Opened:
+        opened = Opened(piece, is_read=self._is_wanted(piece, ""))
+        if not opened.is_read:
+            return opened
+        try:
+            opened.content = self._read(piece)
+        except LLMOpsError as failure:
+            opened.error = str(failure)
+            return opened
+        opened.fingerprint = self._fingerprint(piece, opened.content)
+        if loader_for(piece.name) is not None and self._is_wanted(piece, opened.fingerprint):
+            opened.parsing = self._submit(opened)
+        return opened
+
+    def _submit(self, opened: Opened) -> Parsing:
+        if loader_for(opened.piece.name) is None:
+            raise InvalidInput(f"unknown kind of file: {opened.piece.name}")
+        return self._parser.submit(opened.content, opened.piece.name, self._order.fields)
+
+    def _read(self, piece: Piece) -> bytes:
+        if piece.error:
+            raise InvalidInput(piece.error)
+        if piece.upload:
+            name = piece.upload.blob
+            content = self._store.read(lambda c: blobs.load(c, name))
+            if content is None:
+                raise InvalidInput("its bytes are not kept")
+            return content
+        assert piece.file is not None
+        root = Path(self._order.root)
+        return read_file(piece.file, root if root.is_dir() else None)
+
+    def _fingerprint(self, piece: Piece, content: bytes) -> str:
+        upload = piece.upload
+        acl = upload.acl if upload else self._order.acl
+        options = [RECIPE, canonical(self._order.to_json()["fields"]), acl, [upload.name, upload.title, upload.metadata] if upload else None]
+        return hashlib.sha256(content + b"\0" + canonical(options).encode()).hexdigest()
+
+
+def _next(ahead: deque[Opened], late: deque[Opened], go_on: Callable[[], None]) -> Iterator[Opened]:
+    """The first of those ahead, unless it takes long, and what came late and is there now."""
+    first = ahead.popleft()
+    if first.parsing is None or first.parsing.wait(PATIENCE):
+        yield first
+    else:
+        late.append(first)
+    while late and (len(late) > MOST_LATE or _is_there(late[0], go_on)):
+        yield late.popleft()
+
+
+def _is_there(opened: Opened, go_on: Callable[[], None]) -> bool:
+    go_on()
+    return opened.parsing is None or opened.parsing.wait(0)
