@@ -7,6 +7,7 @@ import json
 import time
 from pathlib import PurePosixPath
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Query
 from pydantic import ConfigDict, Field, JsonValue, model_validator
@@ -19,12 +20,12 @@ from llmops.sections import Name
 from llmops.types import Json
 from server.accepted import ACCEPTED, accepted
 from server.bodies import MEGABYTE, read_json
-from server.door import AskerOf, Door, RoomsOf, link
+from server.door import AskerOf, BytesResponse, Door, RoomsOf, link
 from server.errors import validated
 from server.pages import AfterRow, Limit, Page, page
 from server.shapes import Body, Filled, Metadata, Principal
-from server.shapes_documents import DocumentRow, DocumentShape, TextShape, WithdrawnShape
-from vectorstore import documents
+from server.shapes_documents import DocumentRow, DocumentShape, PlacedChunkShape, TextShape, WithdrawnShape
+from vectorstore import documents, originals
 from vectorstore.documents import Handed
 from vectorstore.load import EXTENSIONS, LONGEST_ID, loader_for
 from vectorstore.sources import LONGEST_SOURCE
@@ -34,6 +35,7 @@ door = Door("documents")
 MOST_FILES = 100
 MOST_ADDRESSES = 20
 Version = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
+Around = Annotated[int, Query(ge=0, le=100_000)]
 Source = Annotated[Filled, Field(max_length=LONGEST_SOURCE)]
 _TEXT_OR_URL: dict[str, Any] = {
     "oneOf": [
@@ -151,6 +153,21 @@ async def show(document_id: str, rooms: RoomsOf, asker: AskerOf) -> Json:
 async def text(document_id: str, rooms: RoomsOf, asker: AskerOf, version: Version = None) -> Json:
     """The extracted text that every offset counts in."""
     found: Json = await rooms.home.store.read_async(lambda c: documents.text(c, asker, document_id, version))
+    return found
+
+
+@door.get("/api/v1/documents/{document_id}/original", permission="documents:read", returns=bytes)
+async def original(document_id: str, rooms: RoomsOf, asker: AskerOf) -> Response:
+    """The bytes that a document was read from, for a key that may read all that they hold."""
+    found = await rooms.home.store.read_async(lambda c: originals.original(c, asker, document_id))
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.name)}"}
+    return BytesResponse(found.content, headers=headers)
+
+
+@door.get("/api/v1/chunks/{chunk_id}", permission="documents:read", returns=PlacedChunkShape)
+async def show_chunk(chunk_id: str, rooms: RoomsOf, asker: AskerOf, around: Around = originals.AROUND) -> Json:
+    """A chunk in its place: the text before and after it."""
+    found: Json = await rooms.home.store.read_async(lambda c: originals.chunk_in_place(c, asker, chunk_id, around))
     return found
 
 

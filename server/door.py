@@ -52,8 +52,8 @@ class DoorRoute(APIRoute):
         if permission not in PERMISSIONS and not (permission == "" and path in OPEN_PATHS):
             raise ValueError(f"route {path} needs a permission that exists, not {permission!r}")
         self.permission, self.upload, self.returns, self.fails = permission, upload, returns, frozenset(fails)
-        if returns is str:
-            options["response_class"] = PlainTextResponse
+        if returns in (str, bytes):
+            options["response_class"] = PlainTextResponse if returns is str else BytesResponse
         elif returns is not None:
             responses, status = options.get("responses", {}), options.get("status_code", 200)
             options["responses"] = {**responses, status: {**responses.get(status, {}), "model": returns, "links": links or {}}}
@@ -80,6 +80,12 @@ class DoorRoute(APIRoute):
                 return Response(status_code=499)
 
         return guarded
+
+
+class BytesResponse(Response):
+    """What no browser shows, but saves."""
+
+    media_type = "application/octet-stream"
 
 
 class Door:

@@ -56,6 +56,20 @@ class TextShape(Reply):
     text: str
 
 
+class PlacedChunkShape(ChunkShape):
+    """A chunk with the text of its document around it. `newest` tells whether a search can find it."""
+
+    document_id: DocumentId
+    external_id: str
+    source: str
+    collection: str
+    version: int = Field(ge=1)
+    title: str
+    before: str
+    after: str
+    newest: bool
+
+
 class WithdrawnShape(Reply):
     """`snapshot` is the first one without the document."""
 

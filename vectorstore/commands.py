@@ -270,6 +270,45 @@ def show_document(context: Context, document_id: str, as_: str | None) -> None:
     context.emit(context.home.store.read(lambda c: show(c, asker, document_id)))
 
 
+@documents.command("chunk")
+@click.argument("chunk_id", metavar="CHUNK")
+@click.option("--around", type=click.IntRange(0, 100_000), default=400, show_default=True, help="Characters before and after it.")
+@as_option
+@common("documents:read")
+def show_chunk(context: Context, chunk_id: str, around: int, as_: str | None) -> None:
+    """Show a chunk in its place: the text around it, its headings and its page."""
+    from vectorstore.originals import chunk_in_place
+
+    asker = context.asker(as_)
+    found = context.home.store.read(lambda c: chunk_in_place(c, asker, chunk_id, around))
+    page = f", page {found['page']}" if found["page"] else ""
+    place = f"{found['source']}/{found['external_id']}{page}, version {found['version']}, characters {found['start']} to {found['end']}"
+    heading = f"{found['heading']}\n" if found["heading"] else ""
+    context.emit(found, f"{place}\n{heading}\n…{found['before']}[[{found['text']}]]{found['after']}…")
+
+
+@documents.command("original")
+@click.argument("document_id", metavar="DOCUMENT")
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write; one that is there is not replaced."
+)
+@click.option("--version", type=click.IntRange(1), help="An earlier version.  [default: the newest]")
+@as_option
+@common("documents:read")
+def save_original(context: Context, document_id: str, output: Path, version: int | None, as_: str | None) -> None:
+    """Save the bytes that a document was read from, as they were handed in."""
+    from vectorstore.originals import original
+
+    asker = context.asker(as_)
+    found = context.home.store.read(lambda c: original(c, asker, document_id, version))
+    try:
+        with output.open("xb") as file:
+            file.write(found.content)
+    except OSError as failure:
+        raise InvalidInput(f"cannot write {output}: {failure.strerror}", hint="name another file with -o") from None
+    context.emit({"document_id": document_id, "name": found.name, "bytes": len(found.content)}, f"{len(found.content):,} bytes in {output}")
+
+
 @documents.command("delete")
 @click.argument("document_id")
 @common("documents:write")

@@ -30,6 +30,8 @@ collections create c                      ASDMB- A----- A-D--- ------
 collections list                          ASDMB- ASDM-- A-DM-- A-DM--
 collections show c                        ASDMB- ASDM-- A-DM-- A-DM--
 documents delete d                        ASDMB- A----- A-D--- ------
+documents chunk c                         ASDMB- AS-M-- A-D--- A-DM--
+documents original d -o o                 ASDMB- AS-M-- A-D--- A-DM--
 documents list --collection c             ASDMB- AS-M-- A-D--- A-DM--
 documents show d                          ASDMB- AS-M-- A-D--- A-DM--
 feedback export                           ASDMB- AS-M-- A----- A--M--

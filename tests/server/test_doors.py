@@ -96,6 +96,8 @@ POST /api/v1/documents                       ASDMB-  A-----  A-D---   ------
 GET /api/v1/documents                        ASDMB-  AS-M--  A-D---   A-DM--
 GET /api/v1/documents/{document_id}          ASDMB-  AS-M--  A-D---   A-DM--
 GET /api/v1/documents/{document_id}/text     ASDMB-  AS-M--  A-D---   A-DM--
+GET /api/v1/documents/{document_id}/original ASDMB-  AS-M--  A-D---   A-DM--
+GET /api/v1/chunks/{chunk_id}                ASDMB-  AS-M--  A-D---   A-DM--
 DELETE /api/v1/documents/{document_id}       ASDMB-  A-----  A-D---   ------
 GET /api/v1/documents/{document_id}/acl      ASDMB-  AS-M--  A-D---   A-----
 PUT /api/v1/documents/{document_id}/acl      ASDMB-  AS-M--  A-D---   A-----

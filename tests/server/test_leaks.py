@@ -55,6 +55,8 @@ ROUTES: dict[str, list[Any]] = {
     "GET /api/v1/documents/{document_id}/text": [None, {"version": 1}],
     "GET /api/v1/documents/{document_id}/acl": [None],
     "PUT /api/v1/documents/{document_id}/acl": [{"acl": ["user:alice"]}, {"acl": None}],
+    "GET /api/v1/documents/{document_id}/original": [None],
+    "GET /api/v1/chunks/{chunk_id}": [None, {"around": 100000}],
     "DELETE /api/v1/documents/{document_id}": [None],
     "GET /api/v1/jobs": [None],
     "GET /api/v1/jobs/{job_id}": [None],
@@ -82,6 +84,8 @@ COMMANDS = [
     ["ask", QUESTION],
     ["documents", "list", "--collection", "docs"],
     ["documents", "show", "{document_id}"],
+    ["documents", "chunk", "{chunk_id}"],
+    ["documents", "original", "{document_id}", "-o", "stolen.bin"],
     ["documents", "delete", "{document_id}"],
     ["collections", "list"],
     ["collections", "show", "docs"],
@@ -109,6 +113,7 @@ COMMANDS = [
 ]
 SHOWS_BOB = {"POST /v1/chat/completions", "POST /api/v1/search", "GET /api/v1/documents", "GET /api/v1/documents/{document_id}"}
 SHOWS_BOB |= {"GET /api/v1/documents/{document_id}/text", "GET /api/v1/answers/{answer_id}", "GET /api/v1/feedback", "GET /api/v1/jobs/{job_id}"}
+SHOWS_BOB |= {"GET /api/v1/documents/{document_id}/original", "GET /api/v1/chunks/{chunk_id}"}
 
 
 @dataclass
@@ -154,6 +159,7 @@ def scene(store_home: Home) -> Scene:
     answer = made.call("bob", "POST", "/v1/chat/completions", ASK).json()
     assert "zanzibar" in answer["choices"][0]["message"]["content"], answer
     made.ids |= {"answer_id": answer["llmops"]["answer_id"], "document_id": answer["llmops"]["citations"][0]["document_id"]}
+    made.ids["chunk_id"] = f"chk_{made.ids['document_id'].removeprefix('doc_')}_1_0"
     said = {"answer_id": made.ids["answer_id"], "rating": "up", "better": "It is zanzibar.", "comment": "pangolin"}
     assert made.call("bob", "POST", "/api/v1/feedback", said).status_code == 201
     return made

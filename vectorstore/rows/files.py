@@ -20,9 +20,11 @@ class Ingested(NamedTuple):
     external_ids: list[str]
 
 
-def known(connection: Connection, collection_row: int, source: str) -> dict[str, Ingested]:
-    """Every file of a source, by its path."""
+def known(connection: Connection, collection_row: int, source: str, path: str | None = None) -> dict[str, Ingested]:
+    """Every file of a source, by its path; or only the one at `path`."""
     wanted = select(files.c.path, files.c.fingerprint, files.c.external_ids).where(files.c.collection_row == collection_row, files.c.source == source)
+    if path is not None:
+        wanted = wanted.where(files.c.path == path)
     found: dict[str, Ingested] = {}
     for path, fingerprint, external_ids in connection.execute(wanted.order_by(files.c.path, files.c.part)):
         if path in found:

@@ -51,10 +51,13 @@ def version(connection: Connection, document_row: int, number: int) -> Json | No
     return dict(found) if found else None
 
 
-def chunks_of(connection: Connection, document_id: str, document_row: int, number: int, text: str) -> list[Json]:
-    """The chunks of a version, in their order in the text."""
+def chunks_of(connection: Connection, document_id: str, document_row: int, number: int, text: str, ordinal: int | None = None) -> list[Json]:
+    """The chunks of a version, in their order in the text; or only the one of that ordinal."""
     wanted = select(chunks.c.ordinal, chunks.c.start, chunks.c.end, chunks.c.page, chunks.c.heading)
-    found = connection.execute(wanted.where(chunks.c.document_row == document_row, chunks.c.version == number).order_by(chunks.c.ordinal))
+    wanted = wanted.where(chunks.c.document_row == document_row, chunks.c.version == number)
+    if ordinal is not None:
+        wanted = wanted.where(chunks.c.ordinal == ordinal)
+    found = connection.execute(wanted.order_by(chunks.c.ordinal))
     return [
         {
             "chunk_id": chunk_id(document_id, number, row.ordinal),
