@@ -50,8 +50,8 @@ def test_our_own_shapes_say_all_their_fields(page: dict[str, Any]) -> None:
     """Nothing may stand in a reply, or in a request, that the page does not name."""
     for name, operation in operations(page).items():
         bodies = [*operation["responses"].values(), operation.get("requestBody", {})]
-        for media in [media for body in bodies for media in body.get("content", {}).values()]:
-            if OUR_OWN in name:
+        for kind, media in [content for body in bodies for content in body.get("content", {}).items()]:
+            if OUR_OWN in name and kind != "application/octet-stream":
                 assert _resolved(page, media["schema"])["additionalProperties"] is False, name
 
 

@@ -23,7 +23,7 @@ CONFIGURATION = Path(__file__).parent / "schemathesis.toml"
 QUESTION = [{"role": "user", "content": "How do I stop the server?"}]
 
 # What each `{name}` in a path is an id of; a model's name is the configuration's, and no workspace's own.
-KINDS = {"document_id": "documents", "job_id": "jobs", "answer_id": "answers", "name": "collections", "key": "keys"}
+KINDS = {"document_id": "documents", "job_id": "jobs", "answer_id": "answers", "chunk_id": "chunks", "name": "collections", "key": "keys"}
 # The ids in queries and bodies.
 NAMED_ELSEWHERE: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/api/v1/documents?collection=<collections>", None),
@@ -62,7 +62,8 @@ def ids(server: Server) -> dict[str, list[str]]:
             found[kind] = [row["document_id"] for row in rows]
         answer = client.post("/v1/chat/completions", json={"model": "rag", "messages": QUESTION}).json()["llmops"]["answer_id"]
         spare = [client.post("/api/v1/keys", json={"name": f"spare-{n}", "role": "application"}).json()["name"] for n in range(20)]
-    return {**found, "jobs": [job["id"]], "answers": [answer], "keys": spare}
+        chunks = client.get(f"/api/v1/documents/{found['documents'][0]}").raise_for_status().json()["chunks"]
+    return {**found, "chunks": [chunk["chunk_id"] for chunk in chunks], "jobs": [job["id"]], "answers": [answer], "keys": spare}
 
 
 @pytest.fixture(scope="module")

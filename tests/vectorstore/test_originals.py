@@ -22,7 +22,11 @@ def ids(store_home):
     owner = Asker("poc", owner=True)
     page = "# Ports\n\nA port is a number.\n\n## Which one\n\nThe server takes port 8000.\n".encode("utf-8-sig")
     rows = b'{"id": "a", "text": "For all."}\n{"id": "b", "text": "For few."}\n'
-    finish(store_home, "poc", documents.accept(store_home, owner, "docs", [Handed("guide/ports.md", "ports.md", page), Handed("faq.jsonl", "faq.jsonl", rows)]))
+    finish(
+        store_home,
+        "poc",
+        documents.accept(store_home, owner, "docs", [Handed("guide/ports.md", "ports.md", page), Handed("faq.jsonl", "faq.jsonl", rows)]),
+    )
     found = store_home.store.read(lambda c: documents.listed(c, owner, "docs"))
     return {row["external_id"]: row["document_id"] for row in found}
 
