@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from types import TracebackType
 from typing import TypeAlias
@@ -214,6 +215,7 @@ class _Parser:
             stderr=subprocess.DEVNULL,
             cwd=self._folder.name,
             env=environment,
+            process_group=0,
         )
         self._pipes, self._parsed = Pipes(self._process), 0
         return self._pipes
@@ -233,7 +235,8 @@ class _Parser:
     def end(self) -> None:
         """Kill the process, and what it left behind."""
         if self._process is not None:
-            self._process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # with whatever it started
             self._process.wait()
         if self._pipes is not None:
             self._pipes.close()

@@ -7,6 +7,7 @@ that was taken over can say what it likes of its own file, and nothing else.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields
 from typing import Any, get_args
 
@@ -48,13 +49,14 @@ def read(told: bytes) -> Json:
 def document_of(message: Json) -> Parsed | Failed:
     """The document in a message of `line_of`."""
     try:
+        told = message.get("failed") or message["parsed"]
+        which = {"id": _optional(told.get("id"), str), "row": _optional(told.get("row"), int)}
         if "failed" in message:
-            return Failed(**{name: value for name, value in message["failed"].items() if name in _FAILED})
-        told = message["parsed"]
+            return Failed(_string(told["error"]), **which)
         text = _string(told["text"])
         blocks = tuple(_block(block, len(text)) for block in told["blocks"])
-        rest = {name: told.get(name) for name in _PARSED if name not in ("title", "text", "blocks", "metadata")}
-        return Parsed(title=_string(told["title"]), text=text, blocks=blocks, metadata=dict(told["metadata"]), **rest)
+        metadata = {_string(name): _plain(value) for name, value in told["metadata"].items()}
+        return Parsed(_string(told["title"]), text, blocks, metadata, **which)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Garbled(f"{type(error).__name__}: {error}") from None
 
@@ -63,12 +65,30 @@ def _block(told: Any, length: int) -> Block:
     start, end, kind, headings, page = told
     if not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= length and kind in _KINDS):
         raise Garbled("a block outside of its text")
-    if not (page is None or isinstance(page, int)):
-        raise Garbled("no page")
-    return Block(start, end, kind, tuple(map(_string, headings)), page)
+    return Block(start, end, kind, tuple(map(_string, headings)), _optional(page, int))
 
 
 def _string(value: Any) -> str:
-    if not isinstance(value, str):
+    """Text that every store can hold."""
+    if not isinstance(value, str) or "\x00" in value:
         raise Garbled("no text")
+    value.encode()
     return value
+
+
+def _optional(value: Any, kind: type) -> Any:
+    if value is None:
+        return None
+    if kind is str:
+        return _string(value)
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise Garbled(f"no {kind.__name__}")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise Garbled("metadata that nest")
