@@ -67,6 +67,12 @@ STARTER = """\
 #traces = "30d"
 #originals = "90d"
 
+# --- Parsing: what reading one document may cost, in a process of its own, before it is given up as failed.
+#[parsing]
+#seconds = 30
+#memory_mb = 512
+#max_pages = 2000
+
 # --- Outbound: networks that addresses from the API may reach though they are private. An example: ["10.0.0.0/8"]
 #[outbound]
 #allow = []

@@ -26,7 +26,7 @@ from vectorstore.load import Failed, Parsed
 from vectorstore.load.limits import Limits
 from vectorstore.load.pool import ParserPool
 from vectorstore.publishing import Place, Step, prune, publish
-from vectorstore.reading import RECIPE, Opened, Piece, Reader
+from vectorstore.reading import RECIPE, Opened, Piece, Reader, with_way_out
 from vectorstore.rows import acls, collections, documents, files
 from vectorstore.rows.documents import Batch, Failure, NewChunk, NewVersion
 from vectorstore.sources import Order, walk, wanted
@@ -174,7 +174,7 @@ class _Ingestion:
         flushed = 0
         for parsed in self.reader.parsed(opened, self._go_on):
             if isinstance(parsed, InvalidInput):
-                self._fail_whole(piece.path, opened.fingerprint, str(parsed), acl, external_ids)
+                self._fail_whole(piece.path, opened.fingerprint, with_way_out(parsed), acl, external_ids)
                 return
             if self._is_full():
                 self._flush_part(piece.path, external_ids[flushed:])
