@@ -23,7 +23,7 @@ from llmops.types import Json
 from vectorstore import chunk
 from vectorstore.index import write_segments
 from vectorstore.load import Failed, Parsed
-from vectorstore.load.limits import Limits
+from vectorstore.load.limits import Limits, OverLimit
 from vectorstore.load.pool import ParserPool
 from vectorstore.publishing import Place, Step, prune, publish
 from vectorstore.reading import RECIPE, Opened, Piece, Reader, with_way_out
@@ -105,10 +105,12 @@ class _Ingestion:
         """By access list: whether the asker may change what stands under it."""
 
     def run(self) -> None:
-        pieces, parsing = list(self._pieces()), self.home.settings.parsing
+        pieces = list(self._pieces())
         self.total = len(pieces)
-        with ParserPool(Limits(parsing.seconds, parsing.memory_mb, parsing.max_pages)) as parsers:
-            self.reader = Reader(self.home.store, self.order, parsers, self._must_be_parsed)
+        parsing = self.home.settings.parsing
+        limits = Limits(parsing.seconds, parsing.memory_mb, parsing.max_pages)
+        with ParserPool(limits) as parsers:
+            self.reader = Reader(self.home.store, self.order, parsers, limits, self._must_be_parsed)
             for opened in self.reader.opened(pieces, self._go_on):
                 self._go_on()
                 self._take(opened)
@@ -145,7 +147,11 @@ class _Ingestion:
         held = set(before.external_ids) if before else set()
         if any(map(self._is_anothers, {piece.path, *held})):
             return False
-        return not (before and fingerprint and before.fingerprint == fingerprint and self._all_settled(before.external_ids))
+        return not (before and fingerprint and self._is_as_it_was(before, fingerprint))
+
+    def _is_as_it_was(self, before: files.Ingested, fingerprint: str) -> bool:
+        """Whether a file holds what it held, and all of it is ready or failed. One that took more than it may is read anew with other limits."""
+        return before.fingerprint in (fingerprint, self.reader.with_limits(fingerprint)) and self._all_settled(before.external_ids)
 
     def _take(self, opened: Opened) -> None:
         """Bring one file to what it should be: every document of it ready or failed."""
@@ -160,7 +166,7 @@ class _Ingestion:
             self._fail_whole(piece.path, files.UNFINISHED, opened.error, acl)
             return
         failpoint("ingest.read")
-        if before and before.fingerprint == opened.fingerprint and self._all_settled(before.external_ids):
+        if before and self._is_as_it_was(before, opened.fingerprint):
             for external_id in before.external_ids:  # they may have been shared otherwise since
                 self._set_rights(external_id, acl)
             self._count_unchanged(before.external_ids)
@@ -174,7 +180,8 @@ class _Ingestion:
         flushed = 0
         for parsed in self.reader.parsed(opened, self._go_on):
             if isinstance(parsed, InvalidInput):
-                self._fail_whole(piece.path, opened.fingerprint, with_way_out(parsed), acl, external_ids)
+                fingerprint = self.reader.with_limits(opened.fingerprint) if isinstance(parsed, OverLimit) else opened.fingerprint
+                self._fail_whole(piece.path, fingerprint, with_way_out(parsed), acl, external_ids)
                 return
             if self._is_full():
                 self._flush_part(piece.path, external_ids[flushed:])

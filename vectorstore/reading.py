@@ -16,6 +16,7 @@ from llmops.errors import InvalidInput, LLMOpsError
 from llmops.settings import canonical
 from llmops.store import blobs
 from vectorstore.load import Failed, Fields, Parsed, loader_for
+from vectorstore.load.limits import Limits
 from vectorstore.sources import Order, Upload, read_file
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ class Opened:
 class Reader:
     """Opens the files of an order. `is_wanted` says, by a file and its fingerprint, whether it will have to be parsed."""
 
-    def __init__(self, store: Store, order: Order, parser: Parser, is_wanted: Callable[[Piece, str], bool]) -> None:
-        self._store, self._order, self._parser, self._is_wanted = store, order, parser, is_wanted
+    def __init__(self, store: Store, order: Order, parser: Parser, limits: Limits, is_wanted: Callable[[Piece, str], bool]) -> None:
+        self._store, self._order, self._parser, self._limits, self._is_wanted = store, order, parser, limits, is_wanted
 
     def opened(self, pieces: Iterable[Piece], go_on: Callable[[], None]) -> Iterator[Opened]:
         """Each file once, in order but for those that take long. `go_on` is called while one is waited for, and may raise."""
@@ -94,6 +95,10 @@ class Reader:
             yield from parsing.documents(go_on)
         except InvalidInput as failure:
             yield failure
+
+    def with_limits(self, fingerprint: str) -> str:
+        """The fingerprint of a file that took more than it may: another one as soon as it may take more."""
+        return hashlib.sha256(f"{fingerprint} {self._limits}".encode()).hexdigest()
 
     def _open(self, piece: Piece) -> Opened:
         opened = Opened(piece, is_read=self._is_wanted(piece, ""))

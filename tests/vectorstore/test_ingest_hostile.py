@@ -48,9 +48,20 @@ def test_t55_a_file_that_hangs_is_put_off_and_holds_up_no_other(home, cli, tmp_p
     told = cli("ingest", folder, "--collection", "docs", "--json", env=environment)
     assert time.monotonic() - began < 60
     assert told.json["ready"] == 4
+    again = cli("ingest", folder, "--collection", "docs", "--json", env=environment)
+    assert (again.json["unchanged"], again.json["failed"]) == (4, told.json["failed"]), "it is not tried in vain a second time"
     assert told.json["failed"] == [
         {"external_id": "a.trap", "error": "takes more than 8 s to read (split the file, or raise [parsing] seconds in llmops.toml)"}
     ]
+
+
+def test_t55_a_file_that_took_too_long_is_read_once_it_may_take_longer(home, cli, tmp_path):
+    traps.install(tmp_path)
+    (tmp_path / "a.trap").write_text("sleep 4")
+    environment = {"PYTHONPATH": str(tmp_path), "LLMOPS__PARSING__SECONDS": "2"}
+    assert cli("ingest", tmp_path / "a.trap", "--collection", "docs", "--json", env=environment).json["failed"]
+    environment["LLMOPS__PARSING__SECONDS"] = "20"
+    assert cli("ingest", tmp_path / "a.trap", "--collection", "docs", "--json", env=environment).json["ready"] == 1
 
 
 def test_t55_rows_that_were_read_before_a_break_stay_and_the_file_is_named(home, cli, tmp_path):

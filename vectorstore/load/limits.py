@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from llmops.errors import InvalidInput
+
 OUT_OF_MEMORY = 77
 """The exit status of a parser that could not even take its file in."""
 
@@ -15,6 +17,10 @@ class Limits:
     seconds: float = 30.0
     memory_mb: int = 512
     pages: int = 2000
+
+
+class OverLimit(InvalidInput):
+    """The file took more than it may. With other limits it may be read."""
 
 
 _now = Limits()

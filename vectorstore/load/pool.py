@@ -25,7 +25,7 @@ from typing import TypeAlias
 
 from llmops.errors import InvalidInput
 from vectorstore.load import wire
-from vectorstore.load.limits import OUT_OF_MEMORY, Limits
+from vectorstore.load.limits import OUT_OF_MEMORY, Limits, OverLimit
 from vectorstore.load.parsed import Failed, Fields, Parsed
 from vectorstore.load.pipes import Broken, Late, Pipes
 
@@ -178,7 +178,7 @@ class _Parser:
         return _TooSlow(f"takes more than {self._limits.seconds:g} s to read", hint=_way_out("seconds"))
 
     def _too_large(self) -> InvalidInput:
-        return InvalidInput(f"takes more than {self._limits.memory_mb} MB of memory to read", hint=_way_out("memory_mb"))
+        return OverLimit(f"takes more than {self._limits.memory_mb} MB of memory to read", hint=_way_out("memory_mb"))
 
     def _ask(self, parsing: Parsing) -> Iterator[Told]:
         pipes = self._pipes or self._start()
@@ -245,7 +245,7 @@ class _Parser:
         self._process = self._pipes = self._folder = None
 
 
-class _TooSlow(InvalidInput):
+class _TooSlow(OverLimit):
     """It would take as long the next time."""
 
 
