@@ -6,7 +6,9 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -125,6 +127,9 @@ def test_t55_a_parser_dies_with_a_parent_that_is_killed(trapped, tmp_path):
         parent.wait()
     _, alive = psutil.wait_procs(children, timeout=5)
     assert not alive
+    left = list(Path(tempfile.gettempdir()).glob(f"llmops-parser-{parent.pid}-*"))
+    ParserPool(Limits()).close()
+    assert left and not any(folder.exists() for folder in left), "its folder goes with the next pool"
 
 
 def test_t55_what_a_parser_started_ends_with_it(pool):

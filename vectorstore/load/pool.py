@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
 
@@ -34,6 +36,7 @@ _AHEAD = 32
 """Documents of a file that wait to be taken before its parser is held up."""
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "PYTHONPATH", "TESSDATA_PREFIX", "SYSTEMROOT")
 _LOOK_EVERY = 0.2
+_FOLDER = "llmops-parser-"
 
 Told: TypeAlias = "Parsed | Failed | Exception | None"
 """What a parser says: a document, why there are no more, or that this was all."""
@@ -89,6 +92,8 @@ class ParserPool:
         self._threads: list[threading.Thread] = []
         self._busy: set[Parsing] = set()
         self._lock, self._closed = threading.Lock(), False
+
+        _sweep()
 
     def submit(self, content: bytes, name: str, fields: Fields) -> Parsing:
         """Have a file parsed; `name` says by its extension how."""
@@ -202,7 +207,7 @@ class _Parser:
             until += time.monotonic() - told  # the time that it waited for us is not its own
 
     def _start(self) -> Pipes:
-        self._folder = tempfile.TemporaryDirectory(prefix="llmops-parser-", ignore_cleanup_errors=True)
+        self._folder = tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         environment |= {"TMPDIR": self._folder.name, "HOME": self._folder.name, "MALLOC_ARENA_MAX": "1", "OMP_THREAD_LIMIT": "1"}
         limits = [str(self._limits.seconds), str(self._limits.memory_mb), str(self._limits.pages)]
@@ -255,3 +260,21 @@ class _NeedsMemory(Exception):
 
 def _way_out(setting: str) -> str:
     return f"split the file, or raise [parsing] {setting} in llmops.toml"
+
+
+def _sweep() -> None:
+    """Remove the folders of processes that were killed before they could."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
+        owner = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
