@@ -58,7 +58,7 @@ def read_json(body: bytes) -> Any:
 
 
 def limited(request: Request, megabytes: float) -> Request:
-    """The same request, whose body ends with a 413 when it grows too large and with a 408 when it stops coming.
+    """The same request, whose body ends with a 413 when it grows too large, a 408 when it stops coming, and `ClientGone` when it is cut off.
 
     Nothing is read before somebody asks for it, so a length that is declared too large costs nothing.
     """
@@ -78,6 +78,8 @@ def limited(request: Request, megabytes: float) -> Request:
                 message = await receive()
         except TimeoutError:
             raise BodyError(408, "request_timeout", f"no more of the body came for {IDLE_SECONDS:.0f} s", "send it again") from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
         seen += len(message.get("body", b""))
         if seen > limit:
             raise _too_large(megabytes)

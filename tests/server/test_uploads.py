@@ -1,0 +1,68 @@
+"""Uploads as networks and other people's machines deliver them."""
+
+from __future__ import annotations
+
+import socket
+
+import httpx
+import pytest
+
+from tests.server.conftest import Server, finished, wait_until
+
+BOUNDARY = b"cut"
+TEXT = b"# Harbour\n\nThe harbour of Zanzibar has nine piers.\n"
+
+
+def form(filename: bytes, content: bytes) -> bytes:
+    parts = [b'name="collection"\r\n\r\nuploads', b'name="file"; filename="%s"\r\n\r\n%s' % (filename, content)]
+    return b"".join(b"--%s\r\nContent-Disposition: form-data; %s\r\n" % (BOUNDARY, part) for part in parts) + b"--%s--\r\n" % BOUNDARY
+
+
+def names(live: Server) -> set[str]:
+    with live.client() as client:
+        return {row["external_id"] for row in client.get("/api/v1/documents", params={"collection": "uploads"}).json()["data"]}
+
+
+@pytest.mark.parametrize("sent", [0.3, 0.9, 0.999])
+@pytest.mark.parametrize("way", ["a length", "chunks"])
+def test_t34_an_upload_that_is_cut_in_the_middle_leaves_nothing(live: Server, sent: float, way: str) -> None:
+    with live.client() as client:
+        client.post("/api/v1/collections", json={"name": "uploads"})
+    before = names(live)
+    with live.client() as client:
+        jobs = client.get("/api/v1/jobs").json()["data"]
+    body = form(b"cut.md", TEXT * 20_000)
+    where = httpx.URL(live.url)
+    head = f"POST /api/v1/documents HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {live.keys['admin']}\r\n"
+    head += f"Content-Type: multipart/form-data; boundary={BOUNDARY.decode()}\r\n"
+    part = body[: int(len(body) * sent)]
+    with socket.create_connection((where.host, where.port), timeout=20) as wire:
+        if way == "a length":
+            wire.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + part)
+        else:
+            wire.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n{len(part):x}\r\n".encode() + part + b"\r\n")
+    with live.client() as client:
+        wait_until(lambda: client.get("/readyz").status_code == 200)
+        assert client.get("/api/v1/jobs").json()["data"] == jobs
+    assert names(live) == before
+
+
+def test_a_file_name_in_shift_jis_is_taken_and_its_text_found(live: Server) -> None:
+    with live.client() as client:
+        headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY.decode()}"}
+        accepted = client.post("/api/v1/documents", content=form("港の本.md".encode("cp932"), TEXT), headers=headers)
+        assert finished(client, accepted)["result"]["ready"] == 1
+        hits = client.post("/api/v1/search", json={"collection": "uploads", "query": "piers of Zanzibar"}).json()["hits"]
+        assert "nine piers" in hits[0]["text"] and hits[0]["external_id"].endswith(".md")
+
+
+@pytest.mark.parametrize("name", [b"../../etc/passwd.md", b"C:\\\\windows\\\\system.md", b".md", b"a/../b.md", b"%2e%2e%2fx.md"])
+def test_t40_a_file_name_of_an_upload_is_never_a_path(live: Server, name: bytes) -> None:
+    with live.client() as client:
+        headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY.decode()}"}
+        reply = client.post("/api/v1/documents", content=form(name, TEXT), headers=headers)
+        if reply.status_code == 202:
+            assert finished(client, reply)["state"] == "done"
+        else:
+            assert reply.status_code == 422 and reply.json()["error"]["hint"]
+    assert not any("/" in one and not one.startswith("%") for one in names(live))
