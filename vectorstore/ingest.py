@@ -20,9 +20,11 @@ from llmops.settings import canonical
 from llmops.store import blobs
 from llmops.text import storable
 from llmops.types import Json
-from vectorstore import chunk
+from vectorstore import chunk, quality
 from vectorstore.index import write_segments
+from vectorstore.language import FIELD, language
 from vectorstore.load import Failed, Parsed, loader_for, parse
+from vectorstore.profile import profile
 from vectorstore.publishing import Place, Step, prune, publish
 from vectorstore.rows import acls, collections, documents, files
 from vectorstore.rows.documents import Batch, Failure, NewChunk, NewVersion
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from llmops.home import Home
     from llmops.jobs.context import JobContext
 
-RECIPE = "1"
+RECIPE = "2"
 """Moves when parsing or chunking changes what comes out, so that unchanged files are read again."""
 EMBEDDED_AT_ONCE = 64
 """Texts between two looks whether the job must stop: a fraction of a second."""
@@ -77,7 +79,7 @@ def run(home: Home, job: JobContext) -> Json:
     collection = home.store.write(lambda c: collections.ensure(c, job.workspace, order.collection, encoder))
     ingestion = _Ingestion(home, job, order, collection)
     ingestion.run()
-    told = ingestion.tally.to_json(job.id)
+    told = ingestion.tally.to_json(job.id) | {"quality": {order.source: quality.of_run(home, collection, order, job.asker)}}
     counts = {name: len(told[name]) if name == "failed" else told[name] for name in ("ready", "unchanged", "withdrawn", "failed")}
     detail = {"job": job.id, "source": order.source, "acl": order.acl, "prune": order.prune, **counts}
     home.store.write(lambda c: audit.record(c, job.asker, "documents.ingest", collection.name, detail))
@@ -219,7 +221,8 @@ class _Ingestion:
     def _add(self, piece: Piece, external_id: str, parsed: Parsed, content: bytes, blob: str, acl: list[str] | None) -> None:
         """Put a document into the batch, unless it is there already as it should be."""
         title = (piece.upload.title if piece.upload else "") or parsed.title
-        metadata = {**parsed.metadata, **(piece.upload.metadata if piece.upload else {})}
+        written_in = language(parsed.text)
+        metadata = {FIELD: written_in, **parsed.metadata, **(piece.upload.metadata if piece.upload else {})}
         content_hash = hashlib.sha256(canonical([RECIPE, title, parsed.text, metadata]).encode()).hexdigest()
         self._see(external_id)
         now = self.states.get(external_id)
@@ -237,7 +240,8 @@ class _Ingestion:
         if blob not in self.kept and blob not in self.batch.blobs:
             self.batch.blobs[blob] = content
             self.batch_bytes += len(content)
-        self.batch.ready[external_id] = NewVersion(external_id, title, parsed.text, metadata, content_hash, blob, new_chunks, acl)
+        told = profile(parsed.text, written_in)
+        self.batch.ready[external_id] = NewVersion(external_id, title, parsed.text, metadata, content_hash, blob, new_chunks, acl, told)
         self.batch_bytes += len(parsed.text)
 
     def _set_rights(self, external_id: str, acl: list[str] | None) -> None:
