@@ -123,13 +123,17 @@ def _together(results: list[Json]) -> Json:
         for key in ("ready", "unchanged", "skipped", "withdrawn"):
             total[key] += result[key]
         total["failed"] = result["failed"] + total["failed"]
+        total["quality"] = result["quality"] | total["quality"]
     return total
 
 
 def _told(result: Json) -> str:
+    from vectorstore.quality_text import run_lines
+
     counts = ", ".join(f"{result[key]} {key}" for key in ("ready", "unchanged", "skipped", "withdrawn") if result[key] or key == "ready")
     lines = [f"{counts}, {len(result['failed'])} failed"]
     lines += [f"  failed  {failure['external_id']}: {failure['error']}" for failure in result["failed"]]
+    lines += [line for report in result["quality"].values() for line in run_lines(report)]
     return "\n".join(lines)
 
 
@@ -207,12 +211,23 @@ def create_collection(context: Context, name: str, acl: str | None) -> None:
 
 @collections.command("show")
 @click.argument("name")
+@click.option("--quality", is_flag=True, help="Show what its documents are like: duplicates, languages, gaps, personal data, drift.")
+@click.option("--since", type=int, metavar="SEQ", help="What changed since this sequence number; for --quality.  [default: since before the last run]")
+@as_option
 @common("collections:read")
-def show_collection(context: Context, name: str) -> None:
+def show_collection(context: Context, name: str, quality: bool, since: int | None, as_: str | None) -> None:
     """Show a collection and its counts."""
+    from vectorstore.quality import of_collection
+    from vectorstore.quality_text import lines
     from vectorstore.rows import collections as rows
 
-    asker = context.asker()
+    asker = context.asker(as_)
+    if quality:
+        report = context.home.store.read(lambda c: of_collection(c, asker, name, since))
+        context.emit(report, "\n".join(lines(report)))
+        return
+    if since is not None:
+        raise InvalidInput("--since is for --quality", hint="add --quality")
     context.emit(context.home.store.read(lambda c: rows.describe(c, rows.find(c, asker.workspace, name), asker)))
 
 

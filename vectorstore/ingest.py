@@ -20,11 +20,13 @@ from llmops.settings import canonical
 from llmops.store import blobs
 from llmops.text import storable
 from llmops.types import Json
-from vectorstore import chunk
+from vectorstore import chunk, quality
 from vectorstore.index import write_segments
+from vectorstore.language import FIELD, language
 from vectorstore.load import Failed, Parsed
 from vectorstore.load.limits import Limits, OverLimit
 from vectorstore.load.pool import ParserPool
+from vectorstore.profile import profile
 from vectorstore.publishing import Place, Step, prune, publish
 from vectorstore.reading import RECIPE, Opened, Piece, Reader, with_way_out
 from vectorstore.rows import acls, collections, documents, files
@@ -68,7 +70,7 @@ def run(home: Home, job: JobContext) -> Json:
     collection = home.store.write(lambda c: collections.ensure(c, job.workspace, order.collection, encoder))
     ingestion = _Ingestion(home, job, order, collection)
     ingestion.run()
-    told = ingestion.tally.to_json(job.id)
+    told = ingestion.tally.to_json(job.id) | {"quality": {order.source: quality.of_run(home, collection, order, job.asker)}}
     counts = {name: len(told[name]) if name == "failed" else told[name] for name in ("ready", "unchanged", "withdrawn", "failed")}
     detail = {"job": job.id, "source": order.source, "acl": order.acl, "prune": order.prune, **counts}
     home.store.write(lambda c: audit.record(c, job.asker, "documents.ingest", collection.name, detail))
@@ -200,7 +202,8 @@ class _Ingestion:
     def _add(self, piece: Piece, external_id: str, parsed: Parsed, content: bytes, blob: str, acl: list[str] | None) -> None:
         """Put a document into the batch, unless it is there already as it should be."""
         title = (piece.upload.title if piece.upload else "") or parsed.title
-        metadata = {**parsed.metadata, **(piece.upload.metadata if piece.upload else {})}
+        written_in = language(parsed.text)
+        metadata = {FIELD: written_in, **parsed.metadata, **(piece.upload.metadata if piece.upload else {})}
         content_hash = hashlib.sha256(canonical([RECIPE, title, parsed.text, metadata]).encode()).hexdigest()
         self._see(external_id)
         now = self.states.get(external_id)
@@ -218,7 +221,8 @@ class _Ingestion:
         if blob not in self.kept and blob not in self.batch.blobs:
             self.batch.blobs[blob] = content
             self.batch_bytes += len(content)
-        self.batch.ready[external_id] = NewVersion(external_id, title, parsed.text, metadata, content_hash, blob, new_chunks, acl)
+        told = profile(parsed.text, written_in)
+        self.batch.ready[external_id] = NewVersion(external_id, title, parsed.text, metadata, content_hash, blob, new_chunks, acl, told)
         self.batch_bytes += len(parsed.text)
 
     def _set_rights(self, external_id: str, acl: list[str] | None) -> None:

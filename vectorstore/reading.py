@@ -22,7 +22,7 @@ from vectorstore.sources import Order, Upload, read_file
 if TYPE_CHECKING:
     from llmops.store.store import Store
 
-RECIPE = "1"
+RECIPE = "2"
 """Moves when parsing or chunking changes what comes out, so that unchanged files are read again."""
 FILES_AHEAD, BYTES_AHEAD = 8, 32 * 2**20
 PATIENCE = 1.0

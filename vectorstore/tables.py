@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, Double, ForeignKey, ForeignKeyConstraint, Index, Integer, String, Table, Text, UniqueConstraint
 
 from llmops.store.metadata import Bytes, Json, Row, metadata
 
@@ -76,6 +76,24 @@ versions = Table(
     Column("created_at", Double, nullable=False),
 )
 Index("ix_document_versions_collection_seq", versions.c.collection_row, versions.c.seq_to)
+
+profiles = Table(
+    "document_profiles",
+    metadata,
+    Column("document_row", Row, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("before_seq", Row, nullable=False, comment="where the collection stood when the run began that made the version"),
+    Column("characters", Integer, nullable=False),
+    Column("tokens", Integer, nullable=False, comment="estimated"),
+    Column("language", String(8), nullable=False, comment="what the text is written in, whatever its metadata say"),
+    Column("text_hash", Bytes, nullable=False, comment="the first 16 bytes of SHA-256"),
+    Column("signature", Bytes, nullable=False, comment="MinHash of the text's shingles; empty where it has no word"),
+    Column("vocabulary", Bytes, nullable=False, comment="words counted in buckets"),
+    Column("pii", Json, nullable=False, comment="spans of personal data by their kind"),
+    # A version that goes for good takes its profile with it.
+    ForeignKeyConstraint(["document_row", "version"], ["document_versions.document_row", "document_versions.version"], ondelete="CASCADE"),
+)
+Index("ix_document_profiles_text_hash", profiles.c.text_hash)
 
 chunks = Table(
     "chunks",

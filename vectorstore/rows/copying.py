@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, insert, literal, select, update
 
 from llmops.types import Json
 from vectorstore.rows import acls, collections, files
 from vectorstore.rows.documents import close, end
-from vectorstore.tables import FOREVER, chunks, documents, versions
+from vectorstore.tables import FOREVER, chunks, documents, profiles, versions
 
 Name = tuple[str, str]
 """A document within its collection: its source and its external id."""
@@ -126,19 +126,17 @@ def _copy_versions(connection: Connection, collection_row: int, seq: int, pairs:
     if not pairs:
         return
     places = [{"from_row": one.row, "from_version": one.version, "to_row": other.row, "to_version": other.version + 1} for one, other in pairs]
-    place = {
+    key = {
         "document_row": bindparam("to_row", type_=documents.c.row.type),
         "version": bindparam("to_version", type_=versions.c.version.type),
-        "collection_row": literal(collection_row),
-        "seq_from": literal(seq),
-        "seq_to": literal(FOREVER),
     }
-    copied = {
-        versions: ("title", "text", "metadata", "content_hash", "blob_hash"),
-        chunks: ("ordinal", "start", "end", "page", "heading", "text_hash", "text_number"),
-    }
-    for table, names in copied.items():
-        fixed = {**place, "created_at": literal(time.time())} if table is versions else place
+    place = {**key, "collection_row": literal(collection_row), "seq_from": literal(seq), "seq_to": literal(FOREVER)}
+    copied: tuple[tuple[Table, tuple[str, ...], Mapping[str, ColumnElement[Any]]], ...] = (
+        (versions, ("title", "text", "metadata", "content_hash", "blob_hash"), {**place, "created_at": literal(time.time())}),
+        (profiles, ("characters", "tokens", "language", "text_hash", "signature", "vocabulary", "pii"), {**key, "before_seq": literal(seq - 1)}),
+        (chunks, ("ordinal", "start", "end", "page", "heading", "text_hash", "text_number"), place),
+    )
+    for table, names, fixed in copied:
         kept = select(*(table.c[name] for name in names), *(value.label(name) for name, value in fixed.items()))
         kept = kept.where(table.c.document_row == bindparam("from_row"), table.c.version == bindparam("from_version"))
         if table is chunks:

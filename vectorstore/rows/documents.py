@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from llmops.store import blobs
+from vectorstore.profile import Profile
 from vectorstore.rows import acls, collections
 from vectorstore.rows.changes import text_number
-from vectorstore.tables import FOREVER, chunks, documents, versions
+from vectorstore.tables import FOREVER, chunks, documents, profiles, versions
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ class NewVersion:
     blob_hash: str
     chunks: Sequence[NewChunk]
     acl: list[str] | None = None
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,10 @@ def _states(connection: Connection, which: ColumnElement[bool]) -> Iterator[tupl
 
 
 def publish(connection: Connection, collection: collections.Collection, source: str, batch: Batch) -> int:
-    """Make a batch visible in the caller's transaction: the collection's sequence moves by one. Returns the new sequence."""
+    """Make a batch visible in the caller's transaction: the collection's sequence moves by one. Returns the new sequence.
+
+    The collection is as it was when the run began.
+    """
     for content in batch.blobs.values():
         blobs.keep(connection, content)
     seq = collections.next_seq(connection, collection.row)
@@ -153,6 +158,9 @@ def _publish_one(connection: Connection, collection: collections.Collection, sou
             created_at=time.time(),
         )
     )
+    if new.profile is not None:
+        known = {"document_row": row, "version": version, "before_seq": collection.seq}
+        connection.execute(insert(profiles).values(**known, **asdict(new.profile)))
     place = {"collection_row": collection.row, "document_row": row, "version": version, "seq_from": seq, "seq_to": FOREVER}
     rows = [{**place, "ordinal": n, "text_number": text_number(chunk.text_hash), **chunk._asdict()} for n, chunk in enumerate(new.chunks)]
     if rows:

@@ -1,0 +1,1 @@
+"""Detectors of what a text should not hold or should not do."""

@@ -1,0 +1,194 @@
+"""The quality report of a collection, and that of one run: what its asker may read, computed from rows whenever it is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from llmops.errors import InvalidInput
+from llmops.store.store import Connection
+from llmops.types import Asker, Json
+from vectorstore import drift, duplicates
+from vectorstore.load.parsed import NO_TEXT
+from vectorstore.profile import vocabulary
+from vectorstore.rows import collections
+from vectorstore.rows import quality as rows
+from vectorstore.rows.quality import Row, Scope
+from vectorstore.shingles import Hashes, shingles, words
+
+if TYPE_CHECKING:
+    from llmops.home import Home
+    from vectorstore.sources import Order
+
+TOO_SHORT = 10
+"""Estimated tokens below which a text says hardly anything: two shingles' worth of words."""
+MOST_SHOWN = 20
+MOST_OF_A_GROUP = 10
+MOST_REASONS = 20
+MOST_GAPS = 50
+MOST_COMPARED = 20_000
+MOST_CHARACTERS = 20_000_000
+"""Texts and their characters that one report reads again to check near duplicates: some seconds."""
+SAMPLED = 2_000
+"""Documents that a run's drift is told from, so that a small run into a large source stays cheap."""
+
+
+def of_collection(connection: Connection, asker: Asker, name: str, since: int | None = None) -> Json:
+    """The report of a collection as the asker may see it.
+
+    Its change is told since the sequence number `since`; without one since where the last run began that brought a document.
+    Raises `UnknownName` for the collection, `InvalidInput` for a time to come.
+    """
+    collection = collections.find(connection, asker.workspace, name)
+    if since is not None and not 0 <= since <= collection.seq:
+        raise InvalidInput(f"no sequence {since} in collection {name!r}", hint=f"it is at {collection.seq}", param="since")
+    scope = Scope(collection.row, asker)
+    since = rows.last_run(connection, scope, collection.seq) if since is None else since
+    found = rows.live(connection, scope, [collection.seq] if since is None else [collection.seq, since])
+    now = [row for row in found if row.is_live(collection.seq)]
+    change = None
+    if since is not None:
+        before = [row for row in found if row.is_live(since)]
+        change = {"since": since, **rows.changes(connection, scope, since, collection.seq), "drift": _drift(before, now)}
+    profiled = _profiled(now)
+    return {
+        "collection": name,
+        "seq": collection.seq,
+        **_content(now, rows.failures(connection, scope)),
+        "exact_duplicates": _shown(_exact(profiled)),
+        "near_duplicates": _near(connection, profiled),
+        "change": change,
+    }
+
+
+def of_run(home: Home, before: collections.Collection, order: Order, asker: Asker) -> Json:
+    """What a run brought, in numbers alone: it is kept as the job's result, and rights change.
+
+    `before` is the collection as it was when the run began. Exact duplicates are counted in the whole collection, near ones
+    among what the run brought; the drift is that of the source. Costs what the run brought, not what the collection holds.
+    """
+    principals = order.principals
+    asker = Asker(before.workspace, frozenset(principals or ()), owner=principals is None, name=asker.name)
+
+    def read(connection: Connection) -> Json:
+        seq = collections.find(connection, before.workspace, before.name).seq
+        source, everything = Scope(before.row, asker, order.source), Scope(before.row, asker)
+        new = rows.begun(connection, source, before.seq)
+        profiled = _profiled(new)
+        same = rows.same_texts(connection, everything, sorted({row.text_hash for row in profiled}))
+        near = _near(connection, profiled)
+        sampled = rows.sample(connection, source, [before.seq, seq], SAMPLED) if new else []
+        moved = _drift([row for row in sampled if row.is_live(before.seq)], [row for row in sampled if row.is_live(seq)])
+        return {
+            "seq": seq,
+            **_content(new, rows.failures(connection, source)),
+            "exact_duplicates": sum(same.get(row.text_hash, 1) > 1 for row in profiled),
+            "near_duplicates": near["documents"],
+            "change": {"since": before.seq, **rows.changes(connection, source, before.seq, seq), "drift": moved},
+        }
+
+    told: Json = home.store.read(read)
+    return told
+
+
+def _profiled(found: Iterable[Row]) -> list[Row]:
+    return [row for row in found if row.characters is not None]
+
+
+def _content(found: Sequence[Row], failures: list[tuple[str, int]]) -> Json:
+    """What these documents hold, in numbers."""
+    profiled = _profiled(found)
+    reasons: Counter[str] = Counter()
+    for error, count in failures:
+        reasons[_reason(error)] += count
+    pii: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in profiled:
+        for label, count in row.pii.items():
+            pii[label].update(documents=1, found=count)
+    sizes = sorted(row.characters or 0 for row in profiled)
+    return {
+        "documents": {"ready": len(found), "failed": sum(reasons.values()), "without_profile": len(found) - len(profiled)},
+        "characters": {"total": sum(sizes), "median": sizes[len(sizes) // 2] if sizes else 0, "longest": sizes[-1] if sizes else 0},
+        "tokens": sum(row.tokens for row in profiled),
+        "empty": reasons[NO_TEXT],
+        "too_short": sum(row.tokens < TOO_SHORT for row in profiled),
+        "failures": [{"reason": reason, "documents": count} for reason, count in reasons.most_common(MOST_REASONS)],
+        "languages": dict(Counter(row.language for row in profiled).most_common()),
+        "untitled": sum(row.untitled for row in found),
+        "missing_metadata": _gaps(found),
+        "pii": {label: dict(counts) for label, counts in sorted(pii.items())},
+    }
+
+
+def _reason(error: str) -> str:
+    """Why a document failed, without what is its own: numbers, quotations, and what the ingestion added."""
+    reason = error.split("; ")[0]
+    reason = re.sub(r"'[^']*'|\"[^\"]*\"", "…", reason)
+    return re.sub(r"[0-9][0-9,.]*", "N", reason)[:200] or "no reason"
+
+
+def _gaps(found: Iterable[Row]) -> list[Json]:
+    """The fields that some documents of a source have and others lack, those that fewest lack first."""
+    documents: Counter[str] = Counter()
+    fields: Counter[tuple[str, str]] = Counter()
+    for row in found:
+        documents[row.source] += 1
+        fields.update((row.source, name) for name, value in row.metadata.items() if value is not None and value != "")
+    gaps = [
+        {"source": source, "field": name, "have": have, "lack": documents[source] - have}
+        for (source, name), have in fields.items()
+        if have < documents[source]
+    ]
+    return sorted(gaps, key=lambda gap: (gap["lack"], gap["source"], gap["field"]))[:MOST_GAPS]
+
+
+def _exact(profiled: Iterable[Row]) -> list[list[Row]]:
+    by_text: dict[bytes, list[Row]] = defaultdict(list)
+    for row in profiled:
+        by_text[row.text_hash].append(row)
+    return [group for group in by_text.values() if len(group) > 1]
+
+
+def _near(connection: Connection, profiled: Iterable[Row]) -> Json:
+    """Groups of near duplicates; of documents with the same text the first stands for all."""
+    different = {row.text_hash: row for row in reversed(list(profiled)) if row.signature}
+    compared = sorted(different.values(), key=lambda row: row.document_row)
+    found = duplicates.candidates(duplicates.as_signatures(row.signature for row in compared))
+    groups = duplicates.groups(found, _shingles_of(connection, compared, found))
+    shown = _shown([[compared[number] for number in group] for group in groups.members])
+    return {"threshold": duplicates.THRESHOLD, "estimated": groups.estimated, **shown}
+
+
+def _shingles_of(connection: Connection, compared: Sequence[Row], found: duplicates.Candidates) -> dict[int, Hashes]:
+    """The shingles of the texts that occur in a pair, as many as a report may read again."""
+    wanted, characters = {}, 0
+    for number in found.texts()[:MOST_COMPARED].tolist():
+        characters += compared[number].characters or 0
+        if characters > MOST_CHARACTERS:
+            break
+        wanted[compared[number].key] = number
+    return {wanted[key]: shingles(words(text)) for key, text in rows.texts(connection, list(wanted))}
+
+
+def _shown(groups: list[list[Row]]) -> Json:
+    """How many groups of documents there are, and the largest by name."""
+    largest = sorted(groups, key=lambda group: (-len(group), group[0].document_row))[:MOST_SHOWN]
+    named = [
+        [{"document_id": row.document_id, "source": row.source, "external_id": row.external_id} for row in group[:MOST_OF_A_GROUP]]
+        for group in largest
+    ]
+    return {"groups": len(groups), "documents": sum(map(len, groups)), "largest": named}
+
+
+def _drift(before: Sequence[Row], now: Sequence[Row]) -> list[Json]:
+    """How far the documents have moved; nothing where there is nothing to compare."""
+    before, now = _profiled(before), _profiled(now)
+    if not before or not now:
+        return []
+    return [
+        drift.lengths([row.characters or 0 for row in before], [row.characters or 0 for row in now]),
+        drift.languages(*(Counter(row.language for row in side) for side in (before, now))),
+        drift.vocabulary(*(vocabulary([row.vocabulary for row in side]) for side in (before, now))),
+    ]
