@@ -24,7 +24,7 @@ DEEPEST = 100
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Bytes that were handed in and are kept: `blob` is their hash."""
+    """Bytes that were handed in and are kept: `blob` is their hash, `size` how many there are."""
 
     external_id: str
     name: str
@@ -32,6 +32,7 @@ class Upload:
     title: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     acl: list[str] | None = None
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,14 @@ class Found:
     file: Path
     kind: str | None
     error: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes; 0 where that cannot be told."""
+        try:
+            return self.file.stat().st_size
+        except OSError:
+            return 0
 
 
 def check_source(name: str) -> str:
