@@ -22,7 +22,7 @@ def seconds(span: str) -> int:
 def told(seconds: float) -> str:
     """A span for a human, in its two largest units: `2 h 5 min`."""
     left = int(seconds)
-    parts = []
+    parts: list[str] = []
     for unit, length in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
         if left >= length or (unit == "s" and not parts):
             parts.append(f"{left // length} {unit}")

@@ -27,6 +27,7 @@ from llmops.sections import (
     MLflowSettings,
     ModelPrice,
     OutboundSettings,
+    RaySettings,
     RetentionSettings,
     Route,
     Section,
@@ -62,6 +63,7 @@ class Settings(Section):
     server: ServerLimits = ServerLimits()  # type: ignore[call-arg]
     outbound: OutboundSettings = OutboundSettings()
     retention: RetentionSettings = RetentionSettings()
+    ray: RaySettings = RaySettings()  # type: ignore[call-arg]
     routes: tuple[Route, ...] = ()
     models: tuple[ModelPrice, ...] = ()
     chains: tuple[Chain, ...] = ()

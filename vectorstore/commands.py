@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No files that match; may be repeated.")
 @click.option("--prune", is_flag=True, help="Withdraw the source's documents that are gone.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What parses and embeds.")
 @click.option("--strict", is_flag=True, help="Exit 1 if a document failed.")
 @common("documents:write")
 def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bool, **options: Any) -> None:
@@ -99,6 +100,7 @@ def _order(path: str, collection: str, asker: Asker, options: dict[str, Any]) ->
         include=list(options["include"]),
         exclude=list(options["exclude"]),
         prune=options["prune"],
+        engine=options["engine"],
         principals=None if asker.owner else sorted(asker.principals),
     )
 

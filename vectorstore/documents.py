@@ -54,7 +54,10 @@ def accept(home: Home, asker: Asker, collection: str, handed: list[Handed], sour
     def keep(connection: Connection) -> str:
         collections.ensure(connection, asker.workspace, collection, encoder)
         lists = {d.external_id: None if d.acl is None else parse_acl(d.acl, asker.workspace) for d in handed}
-        uploads = [Upload(d.external_id, d.name, blobs.keep(connection, d.content), d.title, dict(d.metadata), lists[d.external_id], len(d.content)) for d in handed]
+        uploads = [
+            Upload(d.external_id, d.name, blobs.keep(connection, d.content), d.title, dict(d.metadata), lists[d.external_id], len(d.content))
+            for d in handed
+        ]
         order = Order(collection, source, uploads=uploads, principals=None if asker.owner else sorted(asker.principals))
         return jobs.enqueue(connection, "ingest", asker.workspace, asker.name, order.to_json(), (collection, source), priority_of(order))
 

@@ -40,7 +40,8 @@ class Order:
     """What to ingest and how: the payload of a job of kind `ingest`.
 
     Either `root` is the absolute path of a folder or file, or `uploads` holds what was handed in. `principals` are
-    those of who orders it, None for the owner: what they may not read they may not replace.
+    those of who orders it, None for the owner: what they may not read they may not replace. `engine` is what parses and
+    embeds: "local", or "ray".
     """
 
     collection: str
@@ -53,6 +54,7 @@ class Order:
     exclude: list[str] = field(default_factory=list)
     prune: bool = False
     principals: list[str] | None = None
+    engine: str = "local"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

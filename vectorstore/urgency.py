@@ -9,7 +9,7 @@ from vectorstore.sources import Order, walk
 
 MOST_DOCUMENTS = 100
 MOST_BYTES = 8 * 2**20
-"""An order is urgent that has no more files than this and no more bytes: some seconds of work, so that urgent ones do not wait long for each other."""
+"""An order with no more files and bytes is urgent: some seconds of work, so that urgent ones do not wait long for each other."""
 
 
 def priority_of(order: Order) -> int:

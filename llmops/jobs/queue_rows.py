@@ -63,11 +63,11 @@ def now_of(connection: Connection) -> float:
 
 def _first(connection: Connection, now: float, priority: int, before: Job | None, lock: bool) -> Place | None:
     """The first free job of a priority. Each state is looked for by itself: so the index gives it at once, however many wait."""
-    found = []
+    found: list[Place] = []
     for state in ("queued", "running"):
         query = _free(now, state, priority, before)
         row = connection.execute(query.with_for_update(skip_locked=True) if lock else query).first()
-        found += [Place(*row)] if row else []
+        found += [Place(row.row, row.queued_at)] if row else []
     return min(found, default=None)
 
 

@@ -23,5 +23,5 @@ class Rate:
         self._seen.append((now, done))
         while len(self._seen) > 2 and now - self._seen[1][0] > WINDOW:
             self._seen.popleft()
-        (since, before), seconds = self._seen[0], now - self._seen[0][0]
-        return float(f"{(done - before) / seconds:.3g}") if seconds >= 1 else None
+        since, before = self._seen[0]
+        return float(f"{(done - before) / (now - since):.3g}") if now - since >= 1 else None

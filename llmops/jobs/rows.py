@@ -130,7 +130,7 @@ def retry(connection: Connection, asker: Asker, job_id: str) -> Job:
     """
     job = require(connection, asker.workspace, job_id)
     if not (asker.owner or asker.name == job.asker):
-        raise NotPermitted(f"job {job_id} was ordered by another", hint="who ordered it can try it again, or the owner of the home; or order it yourself")
+        raise NotPermitted(f"job {job_id} was ordered by another", hint="who ordered it can, or the owner of the home")
     if job.state not in ("failed", "cancelled"):
         hint = "order it again, if something has changed" if job.state == "done" else f"`llmops jobs wait {job_id}` waits for it"
         raise Conflict(f"job {job_id} is {job.state}", hint=hint)

@@ -57,7 +57,7 @@ def write_segments(home: Home, collection: collections.Collection) -> None:
     """Write what has no segment yet, remove what cannot be used, merge what has become many. Only a job does this, and one at a time."""
     folder = folder_of(home, collection)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):  # two jobs may come to their end in the same collection at once
+    with FileLock(folder.with_name(f"{folder.name}.lock")):  # two jobs may come to their end in the same collection at once
         _write_segments(home, collection, folder)
 
 
