@@ -15,8 +15,8 @@ at its top, and named in pyproject.toml under `llmops.commands`:
         context.emit_list([hit.to_json() for hit in found.hits], columns=["score", "title", "text"])
 
 A group is `@group def keys() -> None: ...`, its commands `@keys.command("create")`. `context.emit(data, text)` prints a
-result or an item of a stream, `write` a piece of text, `message` goes to stderr, `progress(label)` gives a
-function of (done, total). The home is closed when the command ends. A command fails by raising an `LLMOpsError`, whose
+result or an item of a stream, `write` a piece of text, `message` goes to stderr, `progress(label)` gives
+what to call with a job. The home is closed when the command ends. A command fails by raising an `LLMOpsError`, whose
 `exit_code` becomes that of the program: 0 done, 1 a check said no, 2 bad input, 3 the system failed.
 """
 

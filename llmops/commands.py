@@ -78,7 +78,7 @@ def run_retention(context: Context) -> None:
     from llmops.retention import queue
 
     home, asker = context.home, context.asker()
-    job = finish(home, asker.workspace, queue(home, asker))
+    job = finish(home, asker.workspace, queue(home, asker), context.progress("retention"))
     if job.state != "done":
         raise Unavailable(f"the job {job.id} is {job.state}: {job.error}", hint=f"llmops jobs show {job.id}")
     context.emit(job.result, "\n".join(f"{name}: {count} removed" for name, count in (job.result or {}).items()) or "[retention] sets nothing")

@@ -21,6 +21,7 @@ from llmops.types import Asker
 
 if TYPE_CHECKING:
     from llmops.home import Home
+    from llmops.progress import Progress
     from llmops.settings import Settings
 
 Command = Callable[..., Any]
@@ -99,16 +100,11 @@ class Context:
         """Tell the human something, on stderr."""
         click.echo(printable(text), err=True)
 
-    def progress(self, label: str) -> Callable[[int, int], None]:
-        """A function of (done, total) that keeps one line on the terminal up to date; silent where stderr is none."""
-        shown = sys.stderr.isatty()
+    def progress(self, label: str, unit: str = "") -> Progress:
+        """What a command calls with its job when that got further: a line on stderr; `unit` is "bytes", or "" for a mere number."""
+        from llmops.progress import Progress
 
-        def show(done: int, total: int) -> None:
-            if shown:
-                end = total > 0 and done >= total
-                click.echo(f"\r{printable(label)} {done}/{total}\x1b[K", err=True, nl=end)
-
-        return show
+        return Progress(label, lambda text, end: click.echo(text, err=True, nl=end), terminal=sys.stderr.isatty(), unit=unit)
 
     def close(self) -> None:
         if "home" in self.__dict__:

@@ -17,3 +17,16 @@ def seconds(span: str) -> int:
     if not 0 < value <= _LONGEST:
         raise InvalidInput(f"not a span of time: {span[:40]!r}", hint="write 30m, 12h, 90d or 52w; at most 100 years")
     return value
+
+
+def told(seconds: float) -> str:
+    """A span for a human, in its two largest units: `2 h 5 min`."""
+    left = int(seconds)
+    parts: list[str] = []
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        if left >= length or (unit == "s" and not parts):
+            parts.append(f"{left // length} {unit}")
+            left %= length
+        elif parts:
+            break
+    return " ".join(parts[:2])

@@ -3,8 +3,8 @@
 Built-in parts and those of other packages use the same door: an entry point `NAME = "module:attribute"` in the group
 `llmops.KIND`. It is loaded when it is first asked for. `register` adds a part at run time.
 
-Kinds: commands, tables, jobs, deliveries (topics of the outbox), retention (what [retention] names), providers, loaders,
-chains, scorers, guards, targets, checks, erasers, backups.
+Kinds: commands, tables, jobs, deliveries (topics of the outbox), actors (what runs on a Ray worker), retention (what
+[retention] names), providers, loaders, chains, scorers, guards, targets, checks, erasers, backups.
 """
 
 from __future__ import annotations

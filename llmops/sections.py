@@ -81,6 +81,16 @@ class IndexSettings(Section):
     backend: Literal["auto", "exact"] = "auto"
 
 
+class RaySettings(Section):
+    """`[ray]`: the cluster of `--engine ray`. `address` empty starts one on this machine for the job; "auto", "host:6379" or "ray://..." joins one.
+
+    `workers`: how many actors, each with a CPU of its own; 0 is one for each CPU of the cluster.
+    """
+
+    address: str = Field("", max_length=300)
+    workers: int = Field(0, ge=0, le=10_000)
+
+
 class Timeouts(Section):
     """Seconds. `first_token` and `stall` bound streams, `attempt` one target's whole answer, `total` the call."""
 

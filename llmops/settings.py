@@ -28,6 +28,7 @@ from llmops.sections import (
     ModelPrice,
     OutboundSettings,
     ParsingSettings,
+    RaySettings,
     RetentionSettings,
     Route,
     Section,
@@ -64,6 +65,7 @@ class Settings(Section):
     server: ServerLimits = ServerLimits()  # type: ignore[call-arg]
     outbound: OutboundSettings = OutboundSettings()
     retention: RetentionSettings = RetentionSettings()
+    ray: RaySettings = RaySettings()  # type: ignore[call-arg]
     routes: tuple[Route, ...] = ()
     models: tuple[ModelPrice, ...] = ()
     chains: tuple[Chain, ...] = ()

@@ -21,7 +21,7 @@ ACCEPTED: dict[str, Any] = {
     "status_code": 202,
     "returns": AcceptedShape,
     "responses": {202: {"headers": {"Location": _LOCATION}}},
-    "links": {"job": link("jobs_show", job_id="/id"), "cancel": link("jobs_cancel", job_id="/id")},
+    "links": {"job": link("jobs_show", job_id="/id"), "cancel": link("jobs_cancel", job_id="/id"), "retry": link("jobs_retry", job_id="/id")},
 }
 """What the decorator of such a route takes beside its path and permission."""
 

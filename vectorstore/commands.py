@@ -14,6 +14,7 @@ from llmops.errors import CheckFailed, InvalidInput
 if TYPE_CHECKING:
     from llmops.jobs.rows import Job
     from llmops.types import Asker, Hit, Json
+    from vectorstore.sources import Order
 
 
 @click.command()
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No files that match; may be repeated.")
 @click.option("--prune", is_flag=True, help="Withdraw the source's documents that are gone.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What parses and embeds.")
 @click.option("--strict", is_flag=True, help="Exit 1 if a document failed.")
 @common("documents:write")
 def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bool, **options: Any) -> None:
@@ -37,13 +39,14 @@ def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bo
     from llmops.jobs import rows as jobs
     from llmops.jobs.worker import finish
     from vectorstore.rows import collections as collection_rows
+    from vectorstore.urgency import priority_of
 
     home, asker = context.home, context.asker()
     workspace = asker.workspace
     if options["acl"] is not None:
         context.check_permitted("documents:share")
     orders = [_order(path, collection, asker, options) for path in paths if "://" not in path]
-    sources = [order["source"] for order in orders]
+    sources = [order.source for order in orders]
     if options["prune"] and len(set(sources)) < len(sources):
         raise InvalidInput(
             "--prune with two paths of one source would withdraw each other's documents", hint="ingest them one by one, each with its own --source"
@@ -52,14 +55,14 @@ def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bo
     home.store.write(lambda c: collection_rows.ensure(c, workspace, collection, encoder))
 
     def carry_out(job_id: str, name: str) -> Json:
-        show = context.progress(f"ingest {name}")
-        return _result_of(finish(home, workspace, job_id, lambda job: show(job.done, job.total)))
+        return _result_of(finish(home, workspace, job_id, context.progress(f"ingest {name}", "bytes")))
 
-    def queue(order: Json) -> str:
-        return home.store.write(lambda c: jobs.enqueue(c, "ingest", workspace, asker.name, order, lane=(collection, order["source"])))
+    def queue(order: Order) -> str:
+        payload, lane, priority = order.to_json(), (collection, order.source), priority_of(order)
+        return home.store.write(lambda c: jobs.enqueue(c, "ingest", workspace, asker.name, payload, lane, priority))
 
     results = [carry_out(_queue_address(context, url, collection, options), url) for url in paths if "://" in url]
-    total = _together([*results, *(carry_out(queue(order), order["source"]) for order in orders)])
+    total = _together([*results, *(carry_out(queue(order), order.source) for order in orders)])
     context.emit(total, _told(total))
     if strict and total["failed"]:
         raise CheckFailed(f"failed documents: {len(total['failed'])}", hint="the list above says why")
@@ -81,7 +84,7 @@ def _queue_address(context: Context, url: str, collection: str, options: dict[st
     return accept(context.home, context.asker(), collection, [handed], options["source"] or urlsplit(url).hostname or "web")
 
 
-def _order(path: str, collection: str, asker: Asker, options: dict[str, Any]) -> Json:
+def _order(path: str, collection: str, asker: Asker, options: dict[str, Any]) -> Order:
     from vectorstore.load import Fields
     from vectorstore.sources import Order, check_root, check_source, source_of
 
@@ -97,8 +100,9 @@ def _order(path: str, collection: str, asker: Asker, options: dict[str, Any]) ->
         include=list(options["include"]),
         exclude=list(options["exclude"]),
         prune=options["prune"],
+        engine=options["engine"],
         principals=None if asker.owner else sorted(asker.principals),
-    ).to_json()
+    )
 
 
 def _acl(text: str | None, workspace: str) -> list[str] | None:
@@ -212,7 +216,9 @@ def create_collection(context: Context, name: str, acl: str | None) -> None:
 @collections.command("show")
 @click.argument("name")
 @click.option("--quality", is_flag=True, help="Show what its documents are like: duplicates, languages, gaps, personal data, drift.")
-@click.option("--since", type=int, metavar="SEQ", help="What changed since this sequence number; for --quality.  [default: since before the last run]")
+@click.option(
+    "--since", type=int, metavar="SEQ", help="What changed since this sequence number; for --quality.  [default: since before the last run]"
+)
 @as_option
 @common("collections:read")
 def show_collection(context: Context, name: str, quality: bool, since: int | None, as_: str | None) -> None:
@@ -242,7 +248,7 @@ def copy_collection(context: Context, name: str, to: str, at: int | None) -> Non
     from vectorstore.promotion import order
 
     home, asker = context.home, context.asker()
-    told = _result_of(finish(home, asker.workspace, order(home, asker, name, to, at)))
+    told = _result_of(finish(home, asker.workspace, order(home, asker, name, to, at), context.progress(f"copy {name}")))
     lines = [f"{name} is in workspace {to}, there at sequence {told['to']['seq']}, as it was here at {told['from']['seq']}"]
     if "documents" in told:
         lines[0] += (

@@ -17,6 +17,7 @@ from vectorstore.load import LONGEST_ID, LONGEST_ID_BYTES, is_too_long
 from vectorstore.rows import collections, documents, listing
 from vectorstore.rows.acls import parse_acl
 from vectorstore.sources import Order, Upload, check_source
+from vectorstore.urgency import priority_of
 
 if TYPE_CHECKING:
     from llmops.home import Home
@@ -53,9 +54,12 @@ def accept(home: Home, asker: Asker, collection: str, handed: list[Handed], sour
     def keep(connection: Connection) -> str:
         collections.ensure(connection, asker.workspace, collection, encoder)
         lists = {d.external_id: None if d.acl is None else parse_acl(d.acl, asker.workspace) for d in handed}
-        uploads = [Upload(d.external_id, d.name, blobs.keep(connection, d.content), d.title, dict(d.metadata), lists[d.external_id]) for d in handed]
+        uploads = [
+            Upload(d.external_id, d.name, blobs.keep(connection, d.content), d.title, dict(d.metadata), lists[d.external_id], len(d.content))
+            for d in handed
+        ]
         order = Order(collection, source, uploads=uploads, principals=None if asker.owner else sorted(asker.principals))
-        return jobs.enqueue(connection, "ingest", asker.workspace, asker.name, order.to_json(), lane=(collection, source))
+        return jobs.enqueue(connection, "ingest", asker.workspace, asker.name, order.to_json(), (collection, source), priority_of(order))
 
     return home.store.write(keep)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,17 +20,19 @@ from llmops.store import blobs
 from llmops.text import storable
 from llmops.types import Json
 from vectorstore import chunk, quality
+from vectorstore.engines import Engine, engine_for
 from vectorstore.index import write_segments
 from vectorstore.language import FIELD, language
 from vectorstore.load import Failed, Parsed
-from vectorstore.load.limits import Limits, OverLimit
-from vectorstore.load.pool import ParserPool
+from vectorstore.load.limits import OverLimit
+from vectorstore.measure import Measure
 from vectorstore.profile import profile
 from vectorstore.publishing import Place, Step, prune, publish
 from vectorstore.reading import RECIPE, Opened, Piece, Reader, with_way_out
 from vectorstore.rows import acls, collections, documents, files
 from vectorstore.rows.documents import Batch, Failure, NewChunk, NewVersion
 from vectorstore.sources import Order, walk, wanted
+from vectorstore.tally import Tally
 from vectorstore.waiting import WaitingTexts
 
 if TYPE_CHECKING:
@@ -47,52 +48,35 @@ LONGEST_ERROR = 1900
 ANOTHERS = "a document of that name is there, and this key may not read it, so it may not change it"
 
 
-@dataclass(slots=True)
-class Tally:
-    """What has become of the documents of this job."""
-
-    ready: int = 0
-    unchanged: int = 0
-    skipped: int = 0
-    withdrawn: set[str] = field(default_factory=set)
-    failed: dict[str, str] = field(default_factory=dict)
-
-    def to_json(self, job_id: str) -> Json:
-        failed = [{"external_id": external_id, "error": error} for external_id, error in self.failed.items()]
-        counts = {"ready": self.ready, "unchanged": self.unchanged, "skipped": self.skipped, "withdrawn": len(self.withdrawn)}
-        return {"job": job_id, **counts, "failed": failed}
-
-
 def run(home: Home, job: JobContext) -> Json:
     """Carry out an order; the part of kind `jobs` named `ingest`."""
     order = Order.from_json(dict(job.payload))
     encoder = home.encoder.identity
     collection = home.store.write(lambda c: collections.ensure(c, job.workspace, order.collection, encoder))
-    ingestion = _Ingestion(home, job, order, collection)
-    ingestion.run()
-    told = ingestion.tally.to_json(job.id) | {"quality": {order.source: quality.of_run(home, collection, order, job.asker)}}
-    counts = {name: len(told[name]) if name == "failed" else told[name] for name in ("ready", "unchanged", "withdrawn", "failed")}
-    detail = {"job": job.id, "source": order.source, "acl": order.acl, "prune": order.prune, **counts}
-    home.store.write(lambda c: audit.record(c, job.asker, "documents.ingest", collection.name, detail))
+    with engine_for(home, order.engine) as engine:
+        ingestion = _Ingestion(home, job, order, collection, engine)
+        ingestion.run()
+    entry = ingestion.entry({**ingestion.tally.counts(), "failed": len(ingestion.tally.failed)})
+    home.store.write(lambda c: audit.record(c, job.asker, entry["action"], entry["object"], {"job": job.id, **entry["detail"]}))
     write_segments(home, collection)
     failpoint("ingest.indexed")
-    return told
+    return ingestion.tally.to_json(job.id) | {"quality": {order.source: quality.of_run(home, collection, order, job.asker)}}
 
 
 class _Ingestion:
     """The state of one run over an order."""
 
-    def __init__(self, home: Home, job: JobContext, order: Order, collection: collections.Collection) -> None:
-        self.home, self.job, self.order, self.collection = home, job, order, collection
+    def __init__(self, home: Home, job: JobContext, order: Order, collection: collections.Collection, engine: Engine) -> None:
+        self.home, self.job, self.order, self.collection, self.engine = home, job, order, collection, engine
         self.place = Place(collection, order.source, order.principals)
-        self.tally = Tally()
+        self.tally = Tally(earlier=(job.job.so_far or {}).get("detail", {}))
         self.states = home.store.read(lambda c: documents.states(c, collection.row, order.source))
         self.known = home.store.read(lambda c: files.known(c, collection.row, order.source))
         self.holders = Counter(external_id for ingested in self.known.values() for external_id in ingested.external_ids)
         """How many files hold a document, of the files as they were last read."""
         self.seen: set[str] = set()
         self.closed_folders: list[str] = []
-        self.done = self.total = 0
+        self.measure = Measure(job)
         self.batch, self.batch_bytes = Batch(), 0
         self.kept: set[str] = set()
         """Bytes of the file under way that an earlier batch has kept."""
@@ -102,36 +86,38 @@ class _Ingestion:
         self.files_begun: list[tuple[str, list[str]]] = []
         self.shared: dict[str, list[str]] = {}
         """Documents that are to have an access list and are else as they should be."""
-        self.texts = WaitingTexts(home)
+        self.texts = WaitingTexts(home.store, engine.encoder)
+        self.reader = Reader(home.store, order, engine, self._must_be_parsed)
         self.changeable: dict[str, bool] = {}
         """By access list: whether the asker may change what stands under it."""
 
     def run(self) -> None:
         pieces = list(self._pieces())
-        self.total = len(pieces)
-        parsing = self.home.settings.parsing
-        limits = Limits(parsing.seconds, parsing.memory_mb, parsing.max_pages)
-        with ParserPool(limits) as parsers:
-            self.reader = Reader(self.home.store, self.order, parsers, limits, self._must_be_parsed)
-            for opened in self.reader.opened(pieces, self._go_on):
-                self._go_on()
-                self._take(opened)
-                if self._is_full():
-                    self._flush()
-                self.done += 1
+        self.measure.expect([piece.size for piece in pieces])
+        for opened in self.reader.opened(pieces, self._go_on):
+            self.measure.begin(opened.piece.size)
+            self._go_on()
+            self._take(opened)
+            if self._is_full():
+                self._flush()
         self._flush()
-        self.done = self.total
+        self.measure.end()
         self._go_on()
         if self.order.prune and not self.closed_folders:
             self._prune({piece.path for piece in pieces})
 
     def _go_on(self) -> None:
         """Tell the progress; ends the job here where it was cancelled or must stop."""
-        self.job.progress(self.done, self.total)
+        self.measure.tell()
+
+    def entry(self, counts: dict[str, int]) -> Json:
+        """The audit row of this ingestion."""
+        detail = {"source": self.order.source, "acl": self.order.acl, "prune": self.order.prune, **counts}
+        return {"action": "documents.ingest", "object": self.collection.name, "detail": detail}
 
     def _pieces(self) -> Iterator[Piece]:
         for upload in self.order.uploads:
-            yield Piece(upload.external_id, upload=upload)
+            yield Piece(upload.external_id, upload=upload, size=upload.size)
         if not self.order.root:
             return
         for found in walk(Path(self.order.root), self.order.include, self.order.exclude):
@@ -141,7 +127,7 @@ class _Ingestion:
             elif found.kind is None:
                 self.tally.skipped += 1
             else:
-                yield Piece(found.path, file=found.file, error=found.error)
+                yield Piece(found.path, file=found.file, error=found.error, size=found.size)
 
     def _must_be_parsed(self, piece: Piece, fingerprint: str) -> bool:
         """Whether a file is to be read at all (without its fingerprint), and read anew: as far as can be told before its turn."""
@@ -185,6 +171,7 @@ class _Ingestion:
                 fingerprint = self.reader.with_limits(opened.fingerprint) if isinstance(parsed, OverLimit) else opened.fingerprint
                 self._fail_whole(piece.path, fingerprint, with_way_out(parsed), acl, external_ids)
                 return
+            self.measure.document(parsed)
             if self._is_full():
                 self._flush_part(piece.path, external_ids[flushed:])
                 flushed = len(external_ids)
@@ -217,6 +204,7 @@ class _Ingestion:
             text_hash = self.texts.add(text)
             new_chunks.append(NewChunk(part.start, part.end, part.page, part.heading[:1000], text_hash))
             if len(self.texts) >= EMBEDDED_AT_ONCE:
+                self.measure.text(part.end / len(parsed.text))
                 self.texts.embed(self._go_on)
         if blob not in self.kept and blob not in self.batch.blobs:
             self.batch.blobs[blob] = content
@@ -328,7 +316,9 @@ class _Ingestion:
             self._fail_unembedded()
         failpoint("ingest.embedded")
         self._go_on()
-        states, others = self.home.store.write(lambda c: publish(c, self.place, step))
+        states, others = self.job.write(
+            self.home.store, lambda c: publish(c, self.place, step), lambda done: self.entry(self.tally.counts_with(step, done[1]))
+        )
         self.states.update(states)
         failpoint("ingest.published")
         self.tally.ready += len(self.batch.ready.keys() - others)
@@ -356,7 +346,13 @@ class _Ingestion:
         kept = self.seen.union(*(self.known[path].external_ids for path in passed_over))
         gone = [i for i, state in self.states.items() if i not in kept and state.state != "withdrawn"]
         paths = set(self.known) - paths - passed_over
-        self.tally.withdrawn.update(self.home.store.write(lambda c: prune(c, self.place, gone, paths)))
+        counts = {**self.tally.counts(), "failed": len(self.tally.failed)}
+
+        def entry(withdrawn: list[str]) -> Json:
+            return self.entry({**counts, "withdrawn": counts["withdrawn"] + len(withdrawn)})
+
+        withdrawn = self.job.write(self.home.store, lambda c: prune(c, self.place, gone, paths), entry)
+        self.tally.withdrawn.update(withdrawn)
 
 
 def _external_id(path: str, one: Parsed | Failed) -> str:

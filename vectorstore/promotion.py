@@ -14,6 +14,7 @@ from llmops.access.principals import principal
 from llmops.access.roles import check_permitted
 from llmops.errors import InvalidInput
 from llmops.jobs import rows as jobs
+from llmops.jobs.slots import URGENT
 from llmops.store.store import Connection
 from llmops.types import Asker, Json
 from vectorstore.index import write_segments
@@ -42,7 +43,7 @@ def order(home: Home, asker: Asker, collection: str, to: str, at: int | None = N
             collections.check_encoder(collections.find(connection, to, collection), found.encoder)
         payload = {"collection": collection, "to": to, "at": found.seq if at is None else at, "by": asker.name}
         payload["principals"] = None if asker.owner else sorted(_as_member(asker, to))
-        return jobs.enqueue(connection, "promote", asker.workspace, asker.name, payload, lane=(to, collection))
+        return jobs.enqueue(connection, "promote", asker.workspace, asker.name, payload, (to, collection), URGENT)
 
     return home.store.write(queue)
 

@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from llmops.errors import InvalidInput, LLMOpsError
 from llmops.settings import canonical
 from llmops.store import blobs
-from vectorstore.load import Failed, Fields, Parsed, loader_for
-from vectorstore.load.limits import Limits
+from vectorstore.engines import Engine, Parsing
+from vectorstore.load import Failed, Parsed, loader_for
 from vectorstore.sources import Order, Upload, read_file
 
 if TYPE_CHECKING:
@@ -38,24 +38,12 @@ class Piece:
     file: Path | None = None
     upload: Upload | None = None
     error: str = ""
+    size: int = 0
 
     @property
     def name(self) -> str:
         """What says by its extension how to read it."""
         return self.upload.name if self.upload else self.path
-
-
-class Parsing(Protocol):
-    """A file on its way through a parser."""
-
-    def wait(self, seconds: float) -> bool: ...
-    def documents(self, go_on: Callable[[], None]) -> Iterator[Parsed | Failed]: ...
-
-
-class Parser(Protocol):
-    """Where files are parsed."""
-
-    def submit(self, content: bytes, name: str, fields: Fields) -> Parsing: ...
 
 
 @dataclass(slots=True)
@@ -73,8 +61,8 @@ class Opened:
 class Reader:
     """Opens the files of an order. `is_wanted` says, by a file and its fingerprint, whether it will have to be parsed."""
 
-    def __init__(self, store: Store, order: Order, parser: Parser, limits: Limits, is_wanted: Callable[[Piece, str], bool]) -> None:
-        self._store, self._order, self._parser, self._limits, self._is_wanted = store, order, parser, limits, is_wanted
+    def __init__(self, store: Store, order: Order, engine: Engine, is_wanted: Callable[[Piece, str], bool]) -> None:
+        self._store, self._order, self._engine, self._is_wanted = store, order, engine, is_wanted
 
     def opened(self, pieces: Iterable[Piece], go_on: Callable[[], None]) -> Iterator[Opened]:
         """Each file once, in order but for those that take long. `go_on` is called while one is waited for, and may raise."""
@@ -98,7 +86,7 @@ class Reader:
 
     def with_limits(self, fingerprint: str) -> str:
         """The fingerprint of a file that took more than it may: another one as soon as it may take more."""
-        return hashlib.sha256(f"{fingerprint} {self._limits}".encode()).hexdigest()
+        return hashlib.sha256(f"{fingerprint} {self._engine.limits}".encode()).hexdigest()
 
     def _open(self, piece: Piece) -> Opened:
         opened = Opened(piece, is_read=self._is_wanted(piece, ""))
@@ -117,7 +105,7 @@ class Reader:
     def _submit(self, opened: Opened) -> Parsing:
         if loader_for(opened.piece.name) is None:
             raise InvalidInput(f"unknown kind of file: {opened.piece.name}")
-        return self._parser.submit(opened.content, opened.piece.name, self._order.fields)
+        return self._engine.parse(opened.content, opened.piece.name, self._order.fields)
 
     def _read(self, piece: Piece) -> bytes:
         if piece.error:

@@ -24,7 +24,7 @@ DEEPEST = 100
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Bytes that were handed in and are kept: `blob` is their hash."""
+    """Bytes that were handed in and are kept: `blob` is their hash, `size` how many there are."""
 
     external_id: str
     name: str
@@ -32,6 +32,7 @@ class Upload:
     title: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     acl: list[str] | None = None
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Order:
     """What to ingest and how: the payload of a job of kind `ingest`.
 
     Either `root` is the absolute path of a folder or file, or `uploads` holds what was handed in. `principals` are
-    those of who orders it, None for the owner: what they may not read they may not replace.
+    those of who orders it, None for the owner: what they may not read they may not replace. `engine` is what parses and
+    embeds: "local", or "ray".
     """
 
     collection: str
@@ -52,6 +54,7 @@ class Order:
     exclude: list[str] = field(default_factory=list)
     prune: bool = False
     principals: list[str] | None = None
+    engine: str = "local"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -73,6 +76,14 @@ class Found:
     file: Path
     kind: str | None
     error: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes; 0 where that cannot be told."""
+        try:
+            return self.file.stat().st_size
+        except OSError:
+            return 0
 
 
 def check_source(name: str) -> str:

@@ -10,15 +10,15 @@ from llmops.encoder.sound import BadVector, embed
 from vectorstore.rows import vectors
 
 if TYPE_CHECKING:
-    from llmops.home import Home
-    from llmops.types import Vectors
+    from llmops.store.store import Store
+    from llmops.types import Embedder, Vectors
 
 
 class WaitingTexts:
     """Add texts, then `embed` them all. `bad` says, by a text's hash, why it has no vector."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, store: Store, encoder: Embedder) -> None:
+        self._store, self._encoder = store, encoder
         self._texts: dict[bytes, str] = {}
         self.bad: dict[bytes, str] = {}
 
@@ -33,7 +33,7 @@ class WaitingTexts:
 
     def embed(self, go_on: Callable[[], None]) -> None:
         """Give every text that waits its vector; what has one already keeps it. `go_on` is called before the encoder works."""
-        store, encoder = self._home.store, self._home.encoder
+        store, encoder = self._store, self._encoder
         wanted = sorted(store.read(lambda c: vectors.missing(c, encoder.identity, self._texts)))
         if wanted:
             go_on()
@@ -43,7 +43,7 @@ class WaitingTexts:
 
     def _vectors_of(self, wanted: list[bytes]) -> dict[bytes, Vectors]:
         """Where the encoder fails at one text, only that one has no vector: each is then asked for alone."""
-        encoder = self._home.encoder
+        encoder = self._encoder
         try:
             return dict(zip(wanted, embed(encoder, [self._texts[key] for key in wanted]), strict=True))
         except BadVector:

@@ -199,6 +199,14 @@ def list_keys(connection: Connection, workspace: str) -> list[Key]:
     return [_key(row) for row in rows.keys_of(connection, workspace)]
 
 
+def key_of(connection: Connection, workspace: str, asker: str) -> Key | None:
+    """The key by which somebody acted, from the name that rows keep of them; None for the owner. A workspace never has two keys of one name."""
+    kind, _, rest = asker.partition(":")
+    name = rest.partition(" as ")[0]
+    found = [row for row in rows.keys_called(connection, workspace, name) if row["name"] == name] if kind == "key" else []
+    return _key(found[0]) if found else None
+
+
 def any_usable(connection: Connection) -> bool:
     """Whether any workspace has a key that opens something."""
     return rows.any_usable_key(connection, time.time())

@@ -38,6 +38,7 @@ answers:read      ASDMB-   AS-M--   A-D---    A-DM--
 feedback:read     ASDMB-   AS-M--   A-----    A--M--
 jobs:read         ASDMB-   ASDM--   A-DM--    A-DM--
 jobs:cancel       ASDMB-   AS-M--   A-D---    A-DM--
+jobs:retry        ASDMB-   A--M--   A-DM--    A-----
 metrics:read      ASDMB-   ASDMB-   ASDMB-    ASDMB-
 openapi:read      ASDMB-   ASDMB-   ASDMB-    ASDMB-
 promotion:send    A--M--   A--M--   A-DM--    A-----

@@ -1,10 +1,19 @@
-"""`jobs list|show|cancel`."""
+"""`jobs list|show|wait|cancel|retry`."""
 
 from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
 
 import click
 
 from llmops.context import Context, common, group
+
+if TYPE_CHECKING:
+    from llmops.jobs.rows import Job
+    from llmops.types import Json
+
+COLUMNS = ["id", "kind", "state", "priority", "position", "waited", "age", "done", "total", "error"]
 
 
 @group
@@ -16,14 +25,23 @@ def jobs() -> None:
 @click.option("--state", type=click.Choice(["queued", "running", "done", "failed", "cancelled"]), help="Only the jobs in this state.")
 @common("jobs:read")
 def list_(context: Context, state: str | None) -> None:
-    """List the jobs of a workspace, newest first."""
-    from llmops.jobs import rows
-    from llmops.output import iso_time
+    """List the jobs of a workspace, newest first, and of those that wait the place in the queue."""
+    from llmops.durations import told
+    from llmops.jobs import queue_rows, rows
+    from llmops.output import table
 
     asker = context.asker()
-    found = context.home.store.read(lambda c: rows.list_jobs(c, asker.workspace, limit=None))
-    shown = [{**job.shown_to(asker), "created": iso_time(job.created_at)} for job in found if state in (None, job.state)]
-    context.emit_list(shown, columns=["id", "kind", "state", "done", "total", "created", "error"])
+    found, places = context.home.store.read(
+        lambda c: (rows.list_jobs(c, asker.workspace, limit=None), queue_rows.positions(c, None if asker.owner else asker.workspace))
+    )
+    shown = [_listed(job, job.shown_to(asker), places) for job in found if state in (None, job.state)]
+    spans = [{**row, **{name: row[name] if row[name] is None else told(row[name]) for name in ("waited", "age")}} for row in shown]
+    context.emit({"data": shown}, table(spans, COLUMNS))
+
+
+def _listed(job: Job, shown: Json, places: dict[str, int]) -> Json:
+    """`waited` and `age` are in seconds."""
+    return {**shown, "position": places.get(job.id), "waited": job.seconds_waiting, "age": max(0, int(time.time() - job.created_at))}
 
 
 @jobs.command()
@@ -39,6 +57,17 @@ def show(context: Context, job_id: str) -> None:
 
 @jobs.command()
 @click.argument("job_id", metavar="JOB")
+@common("jobs:read")
+def wait(context: Context, job_id: str) -> None:
+    """Wait until a job is over, and show it. Where no server runs, it is carried out here."""
+    from llmops.jobs.worker import finish
+
+    asker = context.asker()
+    context.emit(finish(context.home, asker.workspace, job_id, context.progress(job_id)).shown_to(asker))
+
+
+@jobs.command()
+@click.argument("job_id", metavar="JOB")
 @common("jobs:cancel")
 def cancel(context: Context, job_id: str) -> None:
     """Cancel a queued job, or stop a running one. What it has finished so far stays."""
@@ -47,3 +76,15 @@ def cancel(context: Context, job_id: str) -> None:
     asker = context.asker()
     job = context.home.store.write(lambda c: rows.cancel(c, asker, job_id))
     context.emit(job.shown_to(asker), text=f"{job.id} is cancelled")
+
+
+@jobs.command()
+@click.argument("job_id", metavar="JOB")
+@common("jobs:retry")
+def retry(context: Context, job_id: str) -> None:
+    """Queue a failed or cancelled job again, as it was ordered."""
+    from llmops.jobs import rows
+
+    asker = context.asker()
+    job = context.home.store.write(lambda c: rows.retry(c, asker, job_id))
+    context.emit(job.shown_to(asker), text=f"{job.id} is queued again; `llmops jobs wait {job.id}` waits for it")

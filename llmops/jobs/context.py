@@ -10,10 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from llmops.jobs import rows
 from llmops.jobs.rows import Job
-from llmops.types import Asker
+from llmops.types import Asker, Json
+
+if TYPE_CHECKING:
+    from llmops.store.store import Connection, Store
+
+T = TypeVar("T")
 
 SAY_EVERY = 0.1
 """Seconds between two calls of the listener."""
@@ -31,12 +37,17 @@ class JobStopped(JobInterrupted):
     """This process ends. The job goes back to the queue and is resumed."""
 
 
+class _NotOurs(Exception):
+    """Undoes a transaction. Not a `JobInterrupted`: on SQLite other writes are committed with it, and only an `Exception` spares them."""
+
+
 class JobContext:
     """One run of one job."""
 
     def __init__(self, job: Job, *, stop: threading.Event | None = None, listener: Callable[[Job], None] | None = None) -> None:
         self.job = job
         self.done, self.total = job.done, job.total
+        self.rate: float | None = None
         self.lost = threading.Event()
         self._stop = stop
         self._listener, self._said = listener, 0.0
@@ -67,4 +78,22 @@ class JobContext:
             raise JobStopped(self.id)
         if self._listener is not None and (done >= total or time.monotonic() - self._said > SAY_EVERY):
             self._said = time.monotonic()
-            self._listener(replace(self.job, done=done, total=total))
+            self._listener(replace(self.job, done=done, total=total, rate=self.rate))
+
+    def write(self, store: Store, work: Callable[[Connection], T], so_far: Callable[[T], Json]) -> T:
+        """Run `work` in a transaction that holds only while the job is this process's: what was cancelled changes nothing more.
+
+        `so_far` gives, from what `work` returned, the audit row `{action, object, detail}` that tells what the job has
+        done with it; it is written where the job is cancelled or fails. Raises `JobCancelled`.
+        """
+
+        def noted(connection: Connection) -> T:
+            result = work(connection)
+            if not rows.note(connection, self.job, so_far(result)):
+                raise _NotOurs(self.id)
+            return result
+
+        try:
+            return store.write(noted)
+        except _NotOurs:
+            raise JobCancelled(self.id) from None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from llmops.errors import LLMOpsError
 from llmops.jobs import rows
 from llmops.jobs.context import JobContext
+from llmops.jobs.rate import Rate
 
 if TYPE_CHECKING:
     from llmops.store.store import Store
@@ -28,6 +29,7 @@ class Heartbeat:
         self._store, self._context = store, context
         self._told = (context.done, context.total)
         self._renewed = time.monotonic()
+        self._rate = Rate()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{context.id}", daemon=True)
 
@@ -41,6 +43,7 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self._over.wait(EVERY):
+            self._context.rate = self._rate.note(self._context.done)
             try:
                 mine = self._renew() if self._is_news() else self._look()
             except Exception as failure:  # most likely the store is away; whatever it is, the job goes on
@@ -54,8 +57,8 @@ class Heartbeat:
         return (self._context.done, self._context.total) != self._told or time.monotonic() - self._renewed > _RENEW_EVERY
 
     def _renew(self) -> bool:
-        done, total = self._context.done, self._context.total
-        mine = self._store.write(lambda c: rows.heartbeat(c, self._context.job, done, total), durable=False)
+        done, total, rate = self._context.done, self._context.total, self._context.rate
+        mine = self._store.write(lambda c: rows.heartbeat(c, self._context.job, done, total, rate), durable=False)
         self._told, self._renewed = (done, total), time.monotonic()
         return mine
 

@@ -1,6 +1,6 @@
-"""The home's worker lock. Who holds it runs this home's jobs; the kernel frees it when its holder dies.
+"""The locks of a home's slots. Who holds one runs the jobs of that slot; the kernel frees it when its holder dies.
 
-So whoever gets it knows that every job still marked as run from this home, on this host, has lost its process.
+So whoever gets it knows that every job still marked as run in this slot of this home, on this host, has lost its process.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from llmops.home import make_home
+from llmops.jobs.slots import ANY, Slot
 
-FILE_NAME = "worker.lock"
 _held: set[int] = set()
 _started = int(time.time())
 
 
-def owner_prefix(home: Path) -> str:
-    """What the owners of jobs that this host runs for this home begin with."""
+def owner_prefix(home: Path, slot: Slot) -> str:
+    """What the owners of jobs that this host runs in a slot of this home begin with."""
     place = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12]
-    return f"{socket.gethostname()[:48]}:{place}:"
+    return f"{socket.gethostname()[:48]}:{place}:{slot.name}:"
 
 
-def owner_name(home: Path) -> str:
-    """This process, as the owner of a job: host, home, process id and when it started."""
-    return f"{owner_prefix(home)}{os.getpid()}:{_started}"
+def owner_name(home: Path, slot: Slot) -> str:
+    """This process, as the owner of a job: host, home, slot, process id and when it started."""
+    return f"{owner_prefix(home, slot)}{os.getpid()}:{_started}"
 
 
 @contextmanager
-def try_lock(home: Path) -> Iterator[bool]:
+def try_lock(home: Path, slot: Slot = ANY) -> Iterator[bool]:
     """Hold the lock if it is free; yields whether it is held. Two threads of one process exclude each other too."""
     make_home(home)
-    descriptor = os.open(home / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(home / slot.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         yield _take(descriptor)
     finally:

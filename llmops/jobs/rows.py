@@ -2,7 +2,7 @@
 
     queued ──claim──> running ──finish──> done | failed
       ^                  │
-      └──put_back────────┘      cancel: queued or running ──> cancelled
+      └──put_back────────┘      cancel: queued or running ──> cancelled      retry: failed or cancelled ──> queued
 
 A running job belongs to its `owner` until `lease_until`. Whatever a process writes of a job it names itself as the
 owner, so a process that lost its job (cancelled, or taken over) changes nothing. On PostgreSQL times are the
@@ -15,63 +15,37 @@ import hashlib
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, func, insert, or_, select, text, update
+from sqlalchemy import Connection, and_, func, insert, select, text, update
 
 from llmops.access import audit
-from llmops.errors import Conflict, UnknownName
+from llmops.errors import Conflict, NotPermitted, UnknownName
+from llmops.jobs.job import Job
+from llmops.jobs.queue_rows import first_free, now_of
+from llmops.jobs.slots import ANY, BULK, Slot
 from llmops.jobs.tables import jobs
 from llmops.settings import canonical
-from llmops.types import Asker, Json
+from llmops.types import Asker
+
+__all__ = ["Job"]
 
 LEASE = 60.0
 """Seconds that a job stays with its owner after the owner's last sign of life."""
-_LONGEST_WAIT = 3600.0
 _ERROR_CHARS = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One piece of work. `done` and `total` count what the kind counts; `result` is there when it is done."""
-
-    row: int
-    id: str
-    kind: str
-    workspace: str
-    asker: str
-    payload: Mapping[str, Any]
-    state: str
-    done: int
-    total: int
-    result: Json | None
-    error: str | None
-    attempts: int
-    owner: str | None
-    created_at: float
-    finished_at: float | None
-
-    @property
-    def finished(self) -> bool:
-        return self.state in ("done", "failed", "cancelled")
-
-    def shown_to(self, asker: Asker) -> Json:
-        """The job as JSON. What came of it names documents: others than the owner and who ordered it see the numbers alone."""
-        shown = {name: getattr(self, name) for name in ("id", "kind", "state", "done", "total", "result", "error")}
-        if asker.owner or asker.name == self.asker:
-            return shown
-        result = None if self.result is None else {name: _number(value) for name, value in self.result.items() if name != "job"}
-        return {**shown, "result": result, "error": self.error and "it failed; who ordered it can read why"}
 
 
 _COLUMNS = [jobs.c[field.name] for field in fields(Job)]
 
 
-def enqueue(connection: Connection, kind: str, workspace: str, asker: str, payload: Mapping[str, Any], lane: Sequence[str] = ()) -> str:
+def enqueue(
+    connection: Connection, kind: str, workspace: str, asker: str, payload: Mapping[str, Any], lane: Sequence[str] = (), priority: int = BULK
+) -> str:
     """Queue work and return its job's id; the same work, still queued, is joined instead.
 
     Jobs of one `lane`, such as a collection and a source, are carried out in their order, whatever makes one of them wait.
+    `priority` is URGENT where somebody waits for it and it is soon done, else BULK (llmops/jobs/slots.py).
 
     Not so a running job: it may have passed by what has changed since, so the same work queues behind it.
     """
@@ -90,12 +64,14 @@ def enqueue(connection: Connection, kind: str, workspace: str, asker: str, paylo
             asker=asker,
             idempotency=idempotency,
             lane=hashlib.sha256(canonical([kind, workspace, *lane]).encode()).hexdigest() if lane else "",
+            priority=priority,
             payload=dict(payload),
             state="queued",
             done=0,
             total=0,
             attempts=0,
             created_at=time.time(),
+            queued_at=now_of(connection),
         )
     )
     return job_id
@@ -142,22 +118,51 @@ def cancel(connection: Connection, asker: Asker, job_id: str) -> Job:
     if not changed.rowcount:
         raise Conflict(f"job {job_id} is {job.state} already", hint="only a queued or running job can be cancelled")
     audit.record(connection, asker, "job.cancel", job_id, {"kind": job.kind, "ordered_by": job.asker}, before=before.state, after=job.state)
+    _audit_so_far(connection, job)
     return job
 
 
-def claimable(connection: Connection, *, up_to: int | None = None) -> bool:
+def retry(connection: Connection, asker: Asker, job_id: str) -> Job:
+    """Queue a failed or cancelled job again, as it was ordered: the same id, payload and place in its lane, its attempts counted anew.
+
+    `Conflict` where it is not over, has succeeded, or the same work waits already; `NotPermitted` for another than who
+    ordered it or the owner, for it is carried out with the rights of who ordered it.
+    """
+    job = require(connection, asker.workspace, job_id)
+    if not (asker.owner or asker.name == job.asker):
+        raise NotPermitted(f"job {job_id} was ordered by another", hint="who ordered it can, or the owner of the home")
+    if job.state not in ("failed", "cancelled"):
+        hint = "order it again, if something has changed" if job.state == "done" else f"`llmops jobs wait {job_id}` waits for it"
+        raise Conflict(f"job {job_id} is {job.state}", hint=hint)
+    same = select(jobs.c.id).where(jobs.c.idempotency == _idempotency(job.kind, job.workspace, job.payload), jobs.c.state == "queued")
+    if (waiting := connection.execute(same.limit(1)).scalar()) is not None:
+        raise Conflict(f"the same work is queued already, as {waiting}", hint=f"`llmops jobs wait {waiting}` waits for it")
+    anew = {"done": 0, "total": 0, "rate": None, "so_far": None, "error": None, "owner": None, "lease_until": None, "finished_at": None}
+    changed = connection.execute(
+        update(jobs)
+        .where(jobs.c.row == job.row, jobs.c.state == job.state)
+        .values(state="queued", attempts=0, queued_at=now_of(connection), started_at=None, **anew)
+    )
+    if not changed.rowcount:
+        raise Conflict(f"job {job_id} has changed meanwhile", hint=f"`llmops jobs show {job_id}` shows it")
+    audit.record(connection, asker, "job.retry", job_id, {"kind": job.kind, "ordered_by": job.asker}, before=job.state, after="queued")
+    return require(connection, asker.workspace, job_id)
+
+
+def claimable(connection: Connection, slot: Slot = ANY, *, before: Job | None = None) -> bool:
     """Whether there is a job to claim: a look that takes no lock."""
-    return connection.execute(_oldest_free(_now(connection), up_to)).first() is not None
+    return first_free(connection, slot, before) is not None
 
 
-def claim(connection: Connection, owner: str, *, up_to: int | None = None) -> Job | None:
-    """Lease the oldest job that is free, of the rows up to `up_to`; None where there is none."""
-    now = _now(connection)
-    row = connection.execute(_oldest_free(now, up_to).with_for_update(skip_locked=True)).scalar()
+def claim(connection: Connection, owner: str, slot: Slot = ANY, *, before: Job | None = None) -> Job | None:
+    """Lease the job whose turn it is, of those that go before `before`, and it; None where there is none."""
+    row = first_free(connection, slot, before, lock=True)
     if row is None:
         return None
+    now = now_of(connection)
+    leased = {"state": "running", "owner": owner, "lease_until": now + LEASE, "rate": None}
     connection.execute(
-        update(jobs).where(jobs.c.row == row).values(state="running", owner=owner, attempts=jobs.c.attempts + 1, lease_until=now + LEASE)
+        update(jobs).where(jobs.c.row == row).values(attempts=jobs.c.attempts + 1, started_at=func.coalesce(jobs.c.started_at, now), **leased)
     )
     return Job(*connection.execute(select(*_COLUMNS).where(jobs.c.row == row)).one())
 
@@ -168,16 +173,21 @@ def release_dead(connection: Connection, owner_prefix: str) -> int:
     return connection.execute(update(jobs).where(theirs).values(state="queued", owner=None, lease_until=None)).rowcount
 
 
-def heartbeat(connection: Connection, job: Job, done: int, total: int) -> bool:
+def heartbeat(connection: Connection, job: Job, done: int, total: int, rate: float | None = None) -> bool:
     """Renew the lease and tell the progress; False where the job is no longer its owner's."""
-    return _change(connection, job, done=done, total=total, lease_until=_now(connection) + LEASE)
+    return _change(connection, job, done=done, total=total, rate=rate, lease_until=now_of(connection) + LEASE)
+
+
+def note(connection: Connection, job: Job, so_far: Mapping[str, Any]) -> bool:
+    """Keep what the job has done, in the transaction that does it; False where it is no longer its owner's: undo it then."""
+    return _change(connection, job, so_far=dict(so_far))
 
 
 def finish(connection: Connection, job: Job, *, result: Mapping[str, Any] | None = None, error: str | None = None) -> bool:
     """End the job as done with a result, or as failed with an error; False where it is no longer its owner's."""
     if error is not None:
         error = error[:_ERROR_CHARS]
-    return _change(
+    ended = _change(
         connection,
         job,
         state="done" if error is None else "failed",
@@ -186,12 +196,15 @@ def finish(connection: Connection, job: Job, *, result: Mapping[str, Any] | None
         finished_at=time.time(),
         lease_until=None,
     )
+    if ended and error is not None:
+        _audit_so_far(connection, require(connection, job.workspace, job.id))
+    return ended
 
 
 def put_back(connection: Connection, job: Job, *, wait: float = 0.0, counts: bool = False) -> bool:
     """Queue the job again, to be claimed after `wait` seconds; the attempt `counts` or is forgotten."""
     attempts = jobs.c.attempts if counts else jobs.c.attempts - 1
-    until = _now(connection) + wait if wait else None
+    until = now_of(connection) + wait if wait else None
     return _change(connection, job, state="queued", owner=None, attempts=attempts, lease_until=until)
 
 
@@ -205,31 +218,13 @@ def _idempotency(kind: str, workspace: str, payload: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical([kind, workspace, payload]).encode()).hexdigest()
 
 
-def _number(value: Any) -> int | float | None:
-    """A value of a result where it is a number, and how many there are where it is a list."""
-    if isinstance(value, list):
-        return len(value)
-    return value if isinstance(value, int | float) else None
-
-
 def _change(connection: Connection, job: Job, **values: Any) -> bool:
     mine = (jobs.c.row == job.row, jobs.c.state == "running", jobs.c.owner == job.owner)
     return bool(connection.execute(update(jobs).where(*mine).values(**values)).rowcount)
 
 
-def _oldest_free(now: float, up_to: int | None) -> Select[tuple[int]]:
-    """Queued and not told to wait, or running with a lease that ran out. A time far ahead is a clock that was set back."""
-    past = or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= now, jobs.c.lease_until > now + _LONGEST_WAIT)
-    before = jobs.alias()
-    unfinished = before.c.state.in_(("queued", "running")) & (before.c.row < jobs.c.row)
-    held_up = exists().where((jobs.c.lane != "") & (before.c.lane == jobs.c.lane) & unfinished)
-    free = select(jobs.c.row).where(jobs.c.state.in_(("queued", "running")), past, ~held_up)
-    if up_to is not None:
-        free = free.where(jobs.c.row <= up_to)
-    return free.order_by(jobs.c.row).limit(1)
-
-
-def _now(connection: Connection) -> float:
-    if connection.dialect.name == "postgresql":
-        return float(connection.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())
-    return time.time()
+def _audit_so_far(connection: Connection, job: Job) -> None:
+    """What was done of a job that ends before its end is on record as if it had been all."""
+    if job.so_far is not None:
+        by, done = Asker(job.workspace, name=job.asker, origin=job.id), job.so_far
+        audit.record(connection, by, done["action"], done["object"], {**done["detail"], "job": job.id, "state": job.state})

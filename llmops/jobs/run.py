@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llmops import plugins
-from llmops.errors import LLMOpsError, StoreError
+from llmops.access import keys
+from llmops.errors import LLMOpsError, NotPermitted, StoreError
 from llmops.jobs import rows
 from llmops.jobs.context import JobCancelled, JobContext, JobStopped
 from llmops.jobs.heartbeat import Heartbeat
@@ -32,6 +33,7 @@ def run(home: Home, job: rows.Job, *, stop: threading.Event | None = None, liste
         return
     context = JobContext(job, stop=stop, listener=listener)
     try:
+        _check_still_allowed(home, job)
         handler = plugins.find("jobs", job.kind)
         with Heartbeat(home.store, context):
             result = handler(home, context)
@@ -45,6 +47,13 @@ def run(home: Home, job: rows.Job, *, stop: threading.Event | None = None, liste
             raise
     except Exception as failure:
         _failed(home, job, failure)
+
+
+def _check_still_allowed(home: Home, job: rows.Job) -> None:
+    """No job begins or goes on with the rights of a key that was revoked meanwhile. One that has expired was good when it ordered."""
+    key = home.store.read(lambda c: keys.key_of(c, job.workspace, job.asker))
+    if key is not None and key.revoked_at is not None:
+        raise NotPermitted(f"the key {key.name!r} that ordered it was revoked before it was done", hint="order it anew with a good key")
 
 
 def _failed(home: Home, job: rows.Job, failure: Exception) -> None:

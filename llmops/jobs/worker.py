@@ -1,6 +1,7 @@
 """Who runs the jobs of a home: its supervised worker where one lives, else the command that waits for a job.
 
-Both hold the home's worker lock meanwhile, so there is one at a time, and a process that died is followed at once.
+Both hold the lock of a slot meanwhile, so there is one job at a time in each, and a process that died is followed at once.
+The worker runs the jobs of both slots, each in a thread of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from llmops.jobs.deliver import deliver_forever
 from llmops.jobs.lock import owner_name, owner_prefix, try_lock
 from llmops.jobs.rows import Job
 from llmops.jobs.run import run
+from llmops.jobs.slots import ANY, URGENT_ONLY, Slot, slots_for
 
 if TYPE_CHECKING:
     from llmops.home import Home
@@ -31,7 +33,7 @@ _PATIENCE = 2.0
 
 
 def finish(home: Home, workspace: str, job_id: str, on_progress: Callable[[Job], None] | None = None) -> Job:
-    """Wait until the job is finished, and return it; run it here, after the jobs queued before it, where nobody else does.
+    """Wait until the job is finished, and return it; run it here, after the jobs that go before it, where nobody else does.
 
     `on_progress` gets the job when it got further. Ctrl-C leaves the job to be resumed, and the `KeyboardInterrupt` says so.
     """
@@ -46,9 +48,7 @@ def finish(home: Home, workspace: str, job_id: str, on_progress: Callable[[Job],
                 pause = SHORTEST_PAUSE
             if job.finished:
                 return job
-            with try_lock(home.settings.home) as ours:
-                worked = ours and _run_up_to(home, job, on_progress)
-            if not worked:
+            if not any(_run_in(home, slot, job, on_progress) for slot in slots_for(job.priority)):
                 time.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 1.5)
     except KeyboardInterrupt:
@@ -56,38 +56,52 @@ def finish(home: Home, workspace: str, job_id: str, on_progress: Callable[[Job],
 
 
 def run_forever(home: Home, stop: threading.Event) -> None:
-    """The supervised worker: run jobs as they come and deliver the outbox, until `stop`. Waits for a command that holds the lock."""
-    while not stop.is_set():
-        with try_lock(home.settings.home) as ours:
-            if ours:
-                _work(home, stop)
-                return
-        stop.wait(LONGEST_PAUSE)
+    """The supervised worker: run the jobs of both slots as they come, and deliver the outbox, until `stop`."""
+    urgent = threading.Thread(target=_serve, args=(home, URGENT_ONLY, stop, _queue_daily), name="urgent-jobs", daemon=True)
+    urgent.start()
+    _serve(home, ANY, stop, deliver_forever)
+    urgent.join()
 
 
-def _run_up_to(home: Home, job: Job, on_progress: Callable[[Job], None] | None) -> bool:
-    """Run what is free of the jobs up to this one, oldest first; returns whether there was anything."""
-    home.store.write(lambda c: rows.release_dead(c, owner_prefix(home.settings.home)), durable=False)
+def _run_in(home: Home, slot: Slot, job: Job, on_progress: Callable[[Job], None] | None) -> bool:
+    """If nobody runs the slot's jobs, run what is free there of those that go before this one, and it; returns whether there was anything."""
     worked = False
-    while (claimed := _claim(home, up_to=job.row)) is not None:
-        run(home, claimed, listener=on_progress if claimed.id == job.id else None)
-        worked = True
+    with try_lock(home.settings.home, slot) as ours:
+        if not ours:
+            return False
+        _release_dead(home, slot)
+        while (claimed := _claim(home, slot, before=job)) is not None:
+            run(home, claimed, listener=on_progress if claimed.id == job.id else None)
+            worked = True
+            if claimed.id == job.id:
+                break
     return worked
 
 
-def _work(home: Home, stop: threading.Event) -> None:
-    deliveries = threading.Thread(target=deliver_forever, args=(home, stop), name="deliveries", daemon=True)
-    deliveries.start()
-    pause, released, next_look = SHORTEST_PAUSE, False, 0.0
+def _serve(home: Home, slot: Slot, stop: threading.Event, beside: Callable[[Home, threading.Event], None]) -> None:
+    """Run a slot's jobs until `stop`, once a command that holds its lock has ended; `beside` gets a thread of its own meanwhile."""
     while not stop.is_set():
         try:
-            if time.monotonic() >= next_look:
-                retention.queue_daily(home)
-                next_look = time.monotonic() + LOOK_EVERY
+            with try_lock(home.settings.home, slot) as ours:
+                if ours:
+                    companion = threading.Thread(target=beside, args=(home, stop), name=f"beside-{slot.name}", daemon=True)
+                    companion.start()
+                    _work(home, slot, stop)
+                    companion.join(_PATIENCE)
+                    return
+        except (OSError, LLMOpsError) as failure:  # the folder is away, or full
+            log.warning("the slot %s waits: %s", slot.name, failure)
+        stop.wait(LONGEST_PAUSE)
+
+
+def _work(home: Home, slot: Slot, stop: threading.Event) -> None:
+    pause, released = SHORTEST_PAUSE, False
+    while not stop.is_set():
+        try:
             if not released:
-                home.store.write(lambda c: rows.release_dead(c, owner_prefix(home.settings.home)), durable=False)
+                _release_dead(home, slot)
                 released = True
-            job = _claim(home)
+            job = _claim(home, slot)
             if job is not None:
                 run(home, job, stop=stop)
                 pause = SHORTEST_PAUSE
@@ -97,10 +111,25 @@ def _work(home: Home, stop: threading.Event) -> None:
             stop.wait(_PATIENCE)
         stop.wait(pause)
         pause = min(LONGEST_PAUSE, pause * 1.5)
-    deliveries.join(_PATIENCE)
 
 
-def _claim(home: Home, up_to: int | None = None) -> Job | None:
-    if not home.store.read(lambda c: rows.claimable(c, up_to=up_to)):
+def _queue_daily(home: Home, stop: threading.Event) -> None:
+    """Beside the jobs, for one of them may take days."""
+    while not stop.is_set():
+        try:
+            retention.queue_daily(home)
+        except Exception as failure:
+            log.warning("what is done daily waits: %s", failure, exc_info=not isinstance(failure, LLMOpsError))
+            stop.wait(_PATIENCE)
+            continue
+        stop.wait(LOOK_EVERY)
+
+
+def _release_dead(home: Home, slot: Slot) -> None:
+    home.store.write(lambda c: rows.release_dead(c, owner_prefix(home.settings.home, slot)), durable=False)
+
+
+def _claim(home: Home, slot: Slot, before: Job | None = None) -> Job | None:
+    if not home.store.read(lambda c: rows.claimable(c, slot, before=before)):
         return None
-    return home.store.write(lambda c: rows.claim(c, owner_name(home.settings.home), up_to=up_to), durable=False)
+    return home.store.write(lambda c: rows.claim(c, owner_name(home.settings.home, slot), slot, before=before), durable=False)

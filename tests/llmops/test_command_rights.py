@@ -39,7 +39,9 @@ feedback list                             ASDMB- AS-M-- A----- A--M--
 ingest . --collection c                   ASDMB- A----- A-D--- ------
 jobs cancel j                             ASDMB- AS-M-- A-D--- A-DM--
 jobs list                                 ASDMB- ASDM-- A-DM-- A-DM--
+jobs retry j                              ASDMB- A--M-- A-DM-- A-----
 jobs show j                               ASDMB- ASDM-- A-DM-- A-DM--
+jobs wait j                               ASDMB- ASDM-- A-DM-- A-DM--
 keys create n --role admin                A----- A----- A----- A-----
 keys list                                 A----- A----- A----- A-----
 keys revoke n                             A----- A----- A----- A-----

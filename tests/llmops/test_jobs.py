@@ -31,7 +31,10 @@ def get(store: Store, job_id: str) -> rows.Job:
 
 def test_a_job_as_the_api_shows_it(store: Store) -> None:
     job = get(store, put(store, file="a"))
-    assert job.shown_to(OWNER) == {"id": job.id, "kind": "count", "state": "queued", "done": 0, "total": 0, "result": None, "error": None}
+    shown = job.shown_to(OWNER)
+    assert shown.pop("created").endswith("Z")
+    counted = {"done": 0, "total": 0, "rate": None, "seconds_left": None, "attempts": 0, "started": None, "finished": None}
+    assert shown == {"id": job.id, "kind": "count", "state": "queued", "priority": "bulk", "result": None, "error": None, **counted}
     assert job.id.startswith("job_")
     assert len(job.id) == 36
     assert store.read(lambda c: rows.get(c, "dev", job.id)) is None, "a workspace does not see another's jobs"
@@ -81,7 +84,7 @@ def test_jobs_are_claimed_once_and_in_order(store: Store) -> None:
     assert store.read(rows.claimable) is False
     again = put(store, file="x"), put(store, file="y")
     first = get(store, again[0])
-    assert [getattr(store.write(lambda c: rows.claim(c, "me", up_to=first.row)), "id", None) for _ in range(2)] == [again[0], None]
+    assert [getattr(store.write(lambda c: rows.claim(c, "me", before=first)), "id", None) for _ in range(2)] == [again[0], None]
 
 
 def test_a_lease_that_ran_out_is_taken_over_and_its_old_owner_changes_nothing(store: Store) -> None:

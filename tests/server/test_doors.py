@@ -104,6 +104,7 @@ PUT /api/v1/documents/{document_id}/acl      ASDMB-  AS-M--  A-D---   A-----
 GET /api/v1/jobs                             ASDMB-  ASDM--  A-DM--   A-DM--
 GET /api/v1/jobs/{job_id}                    ASDMB-  ASDM--  A-DM--   A-DM--
 POST /api/v1/jobs/{job_id}/cancel            ASDMB-  AS-M--  A-D---   A-DM--
+POST /api/v1/jobs/{job_id}/retry             ASDMB-  A--M--  A-DM--   A-----
 GET /api/v1/collections                      ASDMB-  ASDM--  A-DM--   A-DM--
 GET /api/v1/collections/{name}               ASDMB-  ASDM--  A-DM--   A-DM--
 POST /api/v1/collections                     ASDMB-  A-----  A-D---   ------

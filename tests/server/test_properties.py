@@ -39,7 +39,7 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 PASSES_ON = {"POST /v1/chat/completions", "POST /v1/embeddings"}
 """OpenAI's bodies: what we do not know in them is the model's, or nobody's."""
-NO_BODY = {"POST /api/v1/jobs/{job_id}/cancel"}
+NO_BODY = {"POST /api/v1/jobs/{job_id}/cancel", "POST /api/v1/jobs/{job_id}/retry"}
 NEVER_SHOWN = ("secret_hash", "former_hash", "query_vector", "principals", "previous_hash", "idempotency", "payload", "acl_id", "blob_hash", "lease")
 
 

@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from vectorstore.index.segment import Segment
 from vectorstore.rows import changes, collections
 
@@ -52,10 +54,14 @@ def open_segments(connection: Connection, folder: Path, collection: collections.
 
 
 def write_segments(home: Home, collection: collections.Collection) -> None:
-    """Write what has no segment yet, remove what cannot be used, merge what has become many. Only a job does this."""
+    """Write what has no segment yet, remove what cannot be used, merge what has become many. Only a job does this, and one at a time."""
     folder = folder_of(home, collection)
     folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):  # two jobs may come to their end in the same collection at once
+        _write_segments(home, collection, folder)
 
+
+def _write_segments(home: Home, collection: collections.Collection, folder: Path) -> None:
     def pending(connection: Connection) -> tuple[list[Segment], Segment | None]:
         good = open_segments(connection, folder, collection)
         last = int(good[-1].rows[-1]) if good else 0

@@ -1,0 +1,160 @@
+"""Who parses and embeds for an ingestion: this process, or the workers of a Ray cluster, with the same documents and vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from llmops.errors import InvalidInput, Unavailable, UnknownName
+from vectorstore.load import Failed, Fields, Parsed
+from vectorstore.load.limits import Limits, OverLimit
+from vectorstore.load.pool import ParserPool
+
+if TYPE_CHECKING:
+    from llmops.home import Home
+    from llmops.jobs.ray import RayActors
+    from llmops.types import Embedder, TextKind, Vectors
+
+LOCAL, RAY = "local", "ray"
+LOOK_EVERY = 0.2
+"""Seconds between two looks whether the job must stop."""
+
+
+class Parsing(Protocol):
+    """A file on its way through a parser: vectorstore/load/pool.py says what the two mean."""
+
+    def wait(self, seconds: float) -> bool: ...
+
+    def documents(self, go_on: Callable[[], None]) -> Iterator[Parsed | Failed]: ...
+
+
+class Engine(Protocol):
+    """Where files are parsed, within `limits`, and where texts get the vectors of the home's encoder."""
+
+    @property
+    def encoder(self) -> Embedder: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+    def parse(self, content: bytes, name: str, fields: Fields) -> Parsing: ...
+
+
+@contextmanager
+def engine_for(home: Home, name: str) -> Iterator[Engine]:
+    """The engine of that name, ready to work. Raises `UnknownName`, and `Unavailable` where a cluster is not to be had or not as we are."""
+    parsing = home.settings.parsing
+    limits = Limits(parsing.seconds, parsing.memory_mb, parsing.max_pages)
+    if name == LOCAL:
+        with ParserPool(limits) as parsers:
+            yield LocalEngine(home, parsers, limits)
+    elif name == RAY:
+        from llmops.jobs.ray import RayActors
+
+        arguments = {"encoder": {**home.settings.encoder.model_dump(), "threads": 1}, "limits": asdict(limits)}
+        with RayActors(home.settings.ray, "ingest", arguments) as actors:
+            yield RayEngine(home, actors, limits)
+    else:
+        raise UnknownName("engine", name, [LOCAL, RAY])
+
+
+class LocalEngine:
+    """Parses in processes of this machine, and embeds with the home's encoder."""
+
+    def __init__(self, home: Home, parsers: ParserPool, limits: Limits) -> None:
+        self._home, self._parsers, self.limits = home, parsers, limits
+
+    @property
+    def encoder(self) -> Embedder:
+        return self._home.encoder
+
+    def parse(self, content: bytes, name: str, fields: Fields) -> Parsing:
+        return self._parsers.submit(content, name, fields)
+
+
+class RayEngine:
+    """Hands each file and each text to an actor. Every worker must have our version and our encoder, or other vectors would come back."""
+
+    def __init__(self, home: Home, actors: RayActors, limits: Limits) -> None:
+        from llmops import __version__
+
+        self._actors, self.limits = actors, limits
+        ours = {"llmops": __version__, "encoder": home.encoder.identity}
+        for theirs in [actors.submit("about", to=number) for number in range(len(actors))]:
+            if (found := theirs.result()) != ours:
+                raise Unavailable(f"a Ray worker has {found}, here it is {ours}", hint="install the same version and the same encoder everywhere")
+        self.encoder: Embedder = SpreadEncoder(home.encoder, actors)
+
+    def parse(self, content: bytes, name: str, fields: Fields) -> Parsing:
+        return RemoteParsing(self._actors.submit("parse", content, name, fields))
+
+
+class RemoteParsing:
+    """A file that an actor parses: all of its documents come together."""
+
+    def __init__(self, call: Future[Any]) -> None:
+        self._call = call
+
+    def wait(self, seconds: float) -> bool:
+        try:
+            self._call.exception(seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def documents(self, go_on: Callable[[], None]) -> Iterator[Parsed | Failed]:
+        while not self.wait(LOOK_EVERY):
+            go_on()
+        found, refused = self._call.result()
+        yield from found
+        if refused is not None:
+            reason, hint, over_limit = refused
+            raise (OverLimit if over_limit else InvalidInput)(reason, hint=hint)
+
+
+class SpreadEncoder:
+    """An `Embedder` that splits texts over the actors and puts their vectors in order: each text is embedded alone anyway."""
+
+    def __init__(self, ours: Embedder, actors: RayActors) -> None:
+        self.identity, self.dimension, self.scripts = ours.identity, ours.dimension, ours.scripts
+        self._actors = actors
+
+    def embed(self, texts: Sequence[str], kind: TextKind = "passage") -> Vectors:
+        """Unit vectors, float32, shape (len(texts), dimension)."""
+        size = max(1, -(-len(texts) // len(self._actors)))
+        calls = [self._actors.submit("embed", list(texts[first : first + size]), kind) for first in range(0, len(texts), size)]
+        parts = [call.result() for call in calls]
+        return np.vstack(parts) if parts else np.zeros((0, self.dimension), dtype=np.float32)
+
+
+class IngestActor:
+    """The part of kind `actors` named `ingest`: what is done on a worker. It knows no store, no home and no key."""
+
+    def __init__(self, encoder: Mapping[str, Any], limits: Mapping[str, Any]) -> None:
+        from llmops.encoder import load_encoder
+        from llmops.sections import EncoderSettings
+
+        self._encoder = load_encoder(EncoderSettings(**encoder))
+        self._parsers = ParserPool(Limits(**limits), processes=1)
+
+    def about(self) -> dict[str, str]:
+        from llmops import __version__
+
+        return {"llmops": __version__, "encoder": self._encoder.identity}
+
+    def parse(self, content: bytes, name: str, fields: Fields) -> tuple[list[Parsed | Failed], tuple[str, str, bool] | None]:
+        """The documents of a file; and why it, or the rest of it, cannot be read: reason, way out, whether it took more than it may."""
+        found: list[Parsed | Failed] = []
+        try:
+            found.extend(self._parsers.submit(content, name, fields).documents())
+        except InvalidInput as failure:
+            return found, (str(failure), failure.hint, isinstance(failure, OverLimit))
+        return found, None
+
+    def embed(self, texts: list[str], kind: TextKind) -> Vectors:
+        return self._encoder.embed(texts, kind)
