@@ -214,7 +214,7 @@ class _Ingestion:
         name = piece.upload.name if piece.upload else piece.path
         if loader_for(name) is None:
             raise InvalidInput(f"unknown kind of file: {name}")
-        return parse(content, name, self.order.fields)
+        return list(parse(content, name, self.order.fields))
 
     def _add(self, piece: Piece, external_id: str, parsed: Parsed, content: bytes, blob: str, acl: list[str] | None) -> None:
         """Put a document into the batch, unless it is there already as it should be."""
@@ -375,7 +375,7 @@ class _Ingestion:
 
 
 def _external_id(path: str, one: Parsed | Failed) -> str:
-    """A row's own id where it has one, `file.jsonl#row` where it has none, else the file's path."""
+    """A row's own id where it has one, else the file's path with its part and the row's number: `mail.eml#report.csv#2`."""
     if one.id is not None:
         return one.id
-    return path if one.row is None else f"{path}#{one.row}"
+    return "#".join(str(name) for name in (path, one.part, one.row) if name is not None)

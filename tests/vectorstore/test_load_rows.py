@@ -12,11 +12,11 @@ from vectorstore.load import Failed, Fields, Parsed, parse
 
 def jsonl(*rows: object, fields: Fields = Fields()) -> list[Parsed | Failed]:  # noqa: B008
     lines = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
-    return parse("\n".join(lines).encode(), "folder/faq.jsonl", fields)
+    return list(parse("\n".join(lines).encode(), "folder/faq.jsonl", fields))
 
 
 def csv(source: str, fields: Fields = Fields(), name: str = "faq.csv") -> list[Parsed | Failed]:  # noqa: B008
-    return parse(source.encode(), name, fields)
+    return list(parse(source.encode(), name, fields))
 
 
 def name_of(document: Parsed | Failed) -> str:

@@ -1,12 +1,14 @@
 """From bytes to reading text: a loader for each kind of file, found by the file's extension.
 
-A loader is a part of kind `loaders`: `load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]`. It
-raises `InvalidInput` where nothing of the file can be used.
+A loader is a part of kind `loaders`: `load(content: bytes, name: str, fields: Fields) -> Iterable[Parsed | Failed]`. It
+raises `InvalidInput` where nothing of the file can be used. One of rows yields them as it reads, so that a file of many
+rows takes little memory.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from llmops import plugins
@@ -27,6 +29,15 @@ EXTENSIONS = {
     ".htm": "html",
     ".xhtml": "html",
     ".pdf": "pdf",
+    ".docx": "docx",
+    ".docm": "docx",
+    ".pptx": "pptx",
+    ".pptm": "pptx",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".eml": "eml",
+    ".msg": "msg",
+    ".json": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".csv": "csv",
@@ -39,17 +50,18 @@ def loader_for(name: str) -> str | None:
     return EXTENSIONS.get(PurePosixPath(name).suffix.lower())
 
 
-def parse(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
-    """The documents in a file: one, or one for each row of JSONL and CSV.
+def parse(content: bytes, name: str, fields: Fields) -> Iterator[Parsed | Failed]:
+    """The documents in a file, as they are read: one, or one for each row, or one for a mail and for each thing attached to it.
 
-    Raises `InvalidInput` with the reason where the file as a whole cannot be read; a bad row is a `Failed` among the
-    others.
+    Raises `InvalidInput` with the reason where the file as a whole cannot be read, or cannot be read on; a bad row is a
+    `Failed` among the others.
     """
     kind = loader_for(name)
     if kind is None:
         raise InvalidInput(f"unknown kind of file: {PurePosixPath(name).suffix or name!r}", hint="known: " + " ".join(EXTENSIONS))
     try:
-        documents: list[Parsed | Failed] = plugins.find("loaders", kind)(content, name, fields)
+        documents: Iterable[Parsed | Failed] = plugins.find("loaders", kind)(content, name, fields)
+        yield from documents
     except RecursionError as error:
         raise InvalidInput("nested too deeply to be read") from error
     except (InvalidInput, MemoryError):
@@ -57,4 +69,3 @@ def parse(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
     except Exception as error:  # a parser of other people's files: whatever goes wrong in it is wrong with this file
         _log.info("a loader failed", exc_info=True)
         raise InvalidInput(f"cannot be read: {type(error).__name__}: {error}") from error
-    return documents
