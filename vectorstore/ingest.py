@@ -356,7 +356,7 @@ class _Ingestion:
 
 
 def _external_id(path: str, one: Parsed | Failed) -> str:
-    """A row's own id where it has one, `file.jsonl#row` where it has none, else the file's path."""
+    """A row's own id where it has one, else the file's path with its part and the row's number: `mail.eml#report.csv#2`."""
     if one.id is not None:
         return one.id
-    return path if one.row is None else f"{path}#{one.row}"
+    return "#".join(str(name) for name in (path, one.part, one.row) if name is not None)

@@ -35,7 +35,7 @@ class Measure:
 
     def document(self, one: Parsed | Failed) -> None:
         """The document of the file under way that comes now. A row's bytes are those of its text; what is no row is all of its file."""
-        if one.row is None:
+        if one.row is None and one.part is None:
             self._share = self._document = 0.0
             self._span = 1.0
             return

@@ -29,6 +29,15 @@ EXTENSIONS = {
     ".htm": "html",
     ".xhtml": "html",
     ".pdf": "pdf",
+    ".docx": "docx",
+    ".docm": "docx",
+    ".pptx": "pptx",
+    ".pptm": "pptx",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".eml": "eml",
+    ".msg": "msg",
+    ".json": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".csv": "csv",
@@ -43,7 +52,7 @@ def loader_for(name: str) -> str | None:
 
 
 def parse(content: bytes, name: str, fields: Fields) -> Iterator[Parsed | Failed]:
-    """The documents in a file: one, or one for each row of JSONL and CSV, as they are read.
+    """The documents in a file, as they are read: one, or one for each row, or one for a mail and for each thing attached to it.
 
     Raises `InvalidInput` with the reason where the file, or the rest of it, cannot be read; a bad row is a `Failed` among
     the others. Only for files that do no harm: others are parsed by a `ParserPool`.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import io
 import re
+from collections.abc import Iterator
 
 from charset_normalizer import from_bytes
 
@@ -11,6 +13,7 @@ from llmops.errors import InvalidInput
 
 NOT_TEXT = "not text in any known encoding"
 _SAMPLE = 65536
+_PIECE = 2**20
 
 # Longest first: the mark of UTF-32-LE begins with that of UTF-16-LE.
 _BYTE_ORDER_MARKS = (
@@ -34,6 +37,8 @@ _NOT_WESTERN = re.compile(
 _COMMON_SHIFT_JIS = re.compile(rb"(?:[\x00-\x7f]|[\x88-\x97][\x40-\xfc]|\x98[\x40-\x72]|\x81[\x40-\xac]|[\x82\x83][\x40-\xf1])+")
 _TRIED = ["cp932", "shift_jis", "shift_jis_2004", "shift_jisx0213", "euc_jp", "euc_jis_2004", "euc_jisx0213"]
 _OF_MAINFRAMES = ["cp037", "cp273", "cp424", "cp500", "cp875", "cp1026", "cp1140"]
+_SHIFTS = {b"$@": "euc_jis_2004", b"$B": "euc_jis_2004", b"(I": "cp932", b"(B": "", b"(J": ""}
+"""The encoding of what follows an escape of ISO-2022-JP, with the eighth bit set; nothing for ASCII."""
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fc、。]")
 
 
@@ -57,12 +62,39 @@ def decode(content: bytes, declared: str | None = None) -> str:
     return _CONTROLS.sub("", _LINE_ENDS.sub("\n", text))
 
 
+def decoded_lines(content: bytes) -> Iterator[str]:
+    """The lines of what `decode` gives, without their ends. Of UTF-8 no more than a line is held at a time.
+
+    Raises `InvalidInput` for what is no text before the first line.
+    """
+    if not _is_plain_utf8(content):
+        yield from decode(content).split("\n")
+        return
+    for line in io.TextIOWrapper(io.BytesIO(content), "utf-8-sig"):
+        yield _CONTROLS.sub("", line.removesuffix("\n"))
+
+
+def _is_plain_utf8(content: bytes) -> bool:
+    """Whether all of it is UTF-8 without doubt, seen piece by piece."""
+    if b"\x1b$" in content or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return False
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    controls = 0
+    try:
+        for start in range(0, len(content), _PIECE):
+            controls += len(_CONTROLS.findall(decoder.decode(content[start : start + _PIECE])))
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return controls * 200 <= len(content) // 4  # at most four bytes to a character; in doubt `decode` counts them
+
+
 def _decoded(content: bytes, declared: str | None) -> str:
     for mark, encoding in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
             text = _utf8(content[len(mark) :]) if encoding == "utf-8" else _attempt(content[len(mark) :], encoding)
             return text if text is not None else _refuse()
-    if b"\x1b$" in content and (text := _attempt(content, "iso2022_jp")) is not None:
+    if b"\x1b$" in content and (text := _attempt(content, "iso2022_jp") or _iso_2022_jp(content)) is not None:
         return text  # seven bits wide, so it would pass for UTF-8
     if (text := _utf8(content)) is not None:
         return text
@@ -88,6 +120,21 @@ def _attempt(content: bytes, encoding: str) -> str | None:
         return content.decode(encoding)
     except (UnicodeDecodeError, LookupError):
         return None
+
+
+def _iso_2022_jp(content: bytes) -> str | None:
+    """ISO-2022-JP as mail programs write it: with the circled digits of row 13 and with narrow kana, which the standard does not have."""
+    parts: list[str] = []
+    shifted = ""
+    for piece in re.split(rb"\x1b(\$[@B]|\([BJI])", content):
+        if piece in _SHIFTS:
+            shifted = _SHIFTS[piece]
+            continue
+        text = _attempt(bytes(byte | 0x80 for byte in piece if byte not in b"\r\n"), shifted) if shifted else _attempt(piece, "ascii")
+        if text is None:
+            return None
+        parts.append(text)
+    return "".join(parts)
 
 
 def _western(content: bytes) -> str | None:

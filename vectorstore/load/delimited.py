@@ -7,35 +7,39 @@ import io
 import re
 import sys
 from collections.abc import Iterator
+from itertools import dropwhile, islice
 
 from llmops.errors import InvalidInput
-from vectorstore.load.decode import decode
+from vectorstore.load.decode import decoded_lines
 from vectorstore.load.parsed import NO_TEXT, Failed, Fields, Parsed
-from vectorstore.load.records import Row, documents
+from vectorstore.load.records import Row, column_names, documents
 
 _DELIMITERS = ",;\t|"
 _SAMPLE_ROWS = 50
+_SAMPLE_LINES = 1000
 # "007" and "1e5" are names, not numbers.
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?")
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default refuses a field of 128 KiB
 
 
-def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
+def load(content: bytes, name: str, fields: Fields) -> Iterator[Parsed | Failed]:
     """A document for each row under the header. A row's number counts records, not lines.
 
-    A column whose every value is a number is one of numbers, so that filters compare it as such.
+    A column whose every value is a number is one of numbers, so that filters compare it as such; to know them, the
+    file is read twice and never held.
     """
-    text = decode(content)
-    rows = list(_records(text, delimiter_of(text)))
-    if not rows:
+    delimiter = delimiter_of("\n".join(islice(dropwhile(_is_empty, decoded_lines(content)), _SAMPLE_LINES)))
+    header, _ = next(_records(content, delimiter), ([], ""))
+    if not header:
         raise InvalidInput(NO_TEXT)
-    columns = _columns(rows.pop(0)[0])
+    columns = column_names(header)
     for field in (fields.id, fields.text, fields.title):
         if field is not None and field not in columns:
             raise InvalidInput(f"no column {field!r}", hint="columns: " + ", ".join(columns[:12]))
-    if not rows:
+    numeric = _numeric(columns, (row for row, _ in islice(_records(content, delimiter), 1, None)))
+    if numeric is None:
         raise InvalidInput(NO_TEXT, hint="the file has a header and no rows")
-    return documents(_rows(columns, rows), name, fields, numeric=_numeric(columns, [row for row, _ in rows]))
+    yield from documents(_rows(columns, islice(_records(content, delimiter), 1, None)), name, fields, numeric=numeric)
 
 
 def delimiter_of(text: str) -> str:
@@ -56,41 +60,62 @@ def delimiter_of(text: str) -> str:
     return best
 
 
-def _records(text: str, delimiter: str) -> Iterator[tuple[list[str], str]]:
+def _records(content: bytes, delimiter: str) -> Iterator[tuple[list[str], str]]:
     """Each row, and what is wrong with it or nothing."""
-    lines = [line + "\n" for line in text.split("\n")]
-    reader = csv.reader(lines, delimiter=delimiter)
+    lines = _Lines(decoded_lines(content))
+    before: tuple[list[str], list[str], int] | None = None
     first = 0
+    reader = csv.reader(lines, delimiter=delimiter)
     for row in reader:
-        wrong = ""
-        if reader.line_num == len(lines) and sum(line.count('"') for line in lines[first:]) % 2 and lines[first].count('"'):
-            wrong = f"the quote that line {first + 1} opens is never closed"
-        first = reader.line_num
-        if any(value.strip() for value in row):
-            yield row, wrong
+        if before and any(value.strip() for value in before[0]):
+            yield before[0], ""
+        before, first = (row, lines.taken(), first), reader.line_num
+    if before and any(value.strip() for value in before[0]):
+        row, source, start = before
+        is_open = sum(line.count('"') for line in source) % 2 and source[0].count('"')
+        yield row, f"the quote that line {start + 1} opens is never closed" if is_open else ""
 
 
-def _columns(header: list[str]) -> list[str]:
-    """The names of the columns; one without a name, or with that of another, is called by its number."""
-    columns: list[str] = []
-    for number, cell in enumerate(header, 1):
-        name = cell.strip() or f"column {number}"
-        while name in columns:
-            name = f"{name} {number}"
-        columns.append(name)
-    return columns
+class _Lines:
+    """Lines on their way to the parser of CSV; `taken` gives those that it has asked for since the last call."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._taken: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._taken.append(line)
+        return line + "\n"
+
+    def taken(self) -> list[str]:
+        taken, self._taken = self._taken, []
+        return taken
 
 
-def _numeric(columns: list[str], rows: list[list[str]]) -> frozenset[str]:
-    names = set()
-    for index, column in enumerate(columns):
-        values = [row[index].strip() for row in rows if index < len(row) and row[index].strip()]
-        if values and all(map(_NUMBER.fullmatch, values)):
-            names.add(column)
-    return frozenset(names)
+def _is_empty(line: str) -> bool:
+    return not line
 
 
-def _rows(columns: list[str], rows: list[tuple[list[str], str]]) -> Iterator[Row]:
+def _numeric(columns: list[str], rows: Iterator[list[str]]) -> frozenset[str] | None:
+    """The columns that hold numbers and nothing else; None where there is no row."""
+    candidates = set(range(len(columns)))
+    filled: set[int] = set()
+    is_empty = True
+    for row in rows:
+        is_empty = False
+        for index in [at for at in candidates if at < len(row)]:
+            if value := row[index].strip():
+                filled.add(index)
+                if not _NUMBER.fullmatch(value):
+                    candidates.discard(index)
+    return None if is_empty else frozenset(columns[index] for index in candidates & filled)
+
+
+def _rows(columns: list[str], rows: Iterator[tuple[list[str], str]]) -> Iterator[Row]:
     for number, (row, wrong) in enumerate(rows, 1):
         while len(row) > len(columns) and not row[-1].strip():
             row.pop()

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from vectorstore.load.decode import decode
+from vectorstore.load.decode import decoded_lines
 from vectorstore.load.parsed import Failed, Fields, Parsed
 from vectorstore.load.records import Row, documents
 
 
-def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
+def load(content: bytes, name: str, fields: Fields) -> Iterator[Parsed | Failed]:
     """A document for each line that is not empty; a row's number is that of its line."""
-    return documents(_rows(decode(content)), name, fields)
+    return documents(_rows(decoded_lines(content)), name, fields)
 
 
-def _rows(text: str) -> Iterator[Row]:
-    for number, line in enumerate(text.split("\n"), 1):
+def _rows(lines: Iterable[str]) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:

@@ -18,6 +18,8 @@ LONGEST_ID = 900
 """Code points of an external id; the store's column holds 1000, so that a row's number fits behind a file's path."""
 LONGEST_ID_BYTES = 1800
 """The same in UTF-8: with its source an id must fit into a row of PostgreSQL's index, which holds 2,704 bytes."""
+LONGEST_TEXT = 20_000_000
+"""Code points of a document, about ten thousand pages. A small file may say one thing a million times."""
 NO_TEXT = "no text"
 
 
@@ -36,7 +38,8 @@ class Block:
 class Parsed:
     """A document as it will be read, searched and cited.
 
-    `id` is the value of a row's id field, else `row` is its number; a whole file has neither.
+    `id` is the value of a row's id field, else `row` is its number; a whole file has neither. `part` names a document
+    inside of a file, such as what is attached to a mail.
     The blocks are in order, do not overlap and cover all of the text but white space.
     """
 
@@ -46,15 +49,17 @@ class Parsed:
     metadata: Json
     id: str | None = None
     row: int | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A row that is no document, and why; the others of its file go on. Without `id` and `row` it is the whole file."""
+    """A row or part that is no document, and why; the others of its file go on. Without `id`, `row` and `part` it is the whole file."""
 
     error: str
     id: str | None = None
     row: int | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +88,16 @@ class TextBuilder:
         text = " ".join(clean(text).split())
         if not text:
             return
-        self._path = [(above, name) for above, name in self._path if above < level]
+        self.leave(level)
         self._path.append((level, text[:LONGEST_HEADING]))
         self._headings = tuple(name for _, name in self._path)
         self.first_heading = self.first_heading or text
         self.add("heading", text)
+
+    def leave(self, level: int) -> None:
+        """End the sections of this and deeper levels: what follows does not stand under their headings."""
+        self._path = [(above, name) for above, name in self._path if above < level]
+        self._headings = tuple(name for _, name in self._path)
 
     def add(self, kind: BlockKind, text: str, *, tight: bool = False) -> None:
         """Append a block, after an empty line or, where `tight`, on the next line. White space alone is no block."""
@@ -102,6 +112,8 @@ class TextBuilder:
         self._blocks.append(Block(self._length, self._length + len(text), kind, self._headings, self.page))
         self._parts.append(text)
         self._length += len(text)
+        if self._length > LONGEST_TEXT:
+            raise InvalidInput(f"has more than {LONGEST_TEXT // 10**6} million characters of text", hint="split the document")
 
     def finish(self, title: str, metadata: Mapping[Any, Any] | None = None, *, id: str | None = None, row: int | None = None) -> Parsed:
         """The document; `InvalidInput("no text")` where nothing was added."""

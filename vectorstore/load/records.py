@@ -16,26 +16,39 @@ Row: TypeAlias = tuple[int, "Mapping[str, Any] | str"]
 """The number of a row, counted from 1, and its fields, or why it has none."""
 
 
-def documents(rows: Iterable[Row], name: str, fields: Fields, *, numeric: frozenset[str] = frozenset()) -> list[Parsed | Failed]:
-    """A document for each row, in order; a row that is none is a `Failed`, and so is a later one of the same id.
+def documents(rows: Iterable[Row], name: str, fields: Fields, *, numeric: frozenset[str] = frozenset()) -> Iterator[Parsed | Failed]:
+    """A document for each row, in order, as the rows come; a row that is none is a `Failed`, and so is a later one of the same id.
 
     `numeric` names the fields whose strings are numbers in the metadata.
     """
-    found: list[Parsed | Failed] = []
     seen: dict[str, int] = {}
+    is_empty = True
     for number, row in rows:
+        is_empty = False
         identity = None
         try:
             if isinstance(row, str):
                 raise InvalidInput(row)
             if fields.id:
                 identity = _unique(_identity(row, fields.id), number, seen)
-            found.append(_document(row, identity, number, PurePosixPath(name).stem, fields, numeric))
+            yield _document(row, identity, number, PurePosixPath(name).stem, fields, numeric)
         except InvalidInput as error:
-            found.append(Failed(str(error), identity, number))
-    if not found:
+            yield Failed(str(error), identity, number)
+    if is_empty:
         raise InvalidInput(NO_TEXT)
-    return found
+
+
+def column_names(header: list[str]) -> list[str]:
+    """The names of the columns; one without a name, or with that of another, is called by its number."""
+    columns: list[str] = []
+    taken: set[str] = set()
+    for number, cell in enumerate(header, 1):
+        name = cell.strip() or f"column {number}"
+        while name in taken:
+            name = f"{name} {number}"
+        columns.append(name)
+        taken.add(name)
+    return columns
 
 
 def _identity(row: Mapping[str, Any], field: str) -> str:

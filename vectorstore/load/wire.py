@@ -50,7 +50,7 @@ def document_of(message: Json) -> Parsed | Failed:
     """The document in a message of `line_of`."""
     try:
         told = message.get("failed") or message["parsed"]
-        which = {"id": _optional(told.get("id"), str), "row": _optional(told.get("row"), int)}
+        which = {"id": _optional(told.get("id"), str), "row": _optional(told.get("row"), int), "part": _optional(told.get("part"), str)}
         if "failed" in message:
             return Failed(_string(told["error"]), **which)
         text = _string(told["text"])
