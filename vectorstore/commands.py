@@ -212,7 +212,9 @@ def create_collection(context: Context, name: str, acl: str | None) -> None:
 @collections.command("show")
 @click.argument("name")
 @click.option("--quality", is_flag=True, help="Show what its documents are like: duplicates, languages, gaps, personal data, drift.")
-@click.option("--since", type=int, metavar="SEQ", help="What changed since this sequence number; for --quality.  [default: since before the last run]")
+@click.option(
+    "--since", type=int, metavar="SEQ", help="What changed since this sequence number; for --quality.  [default: since before the last run]"
+)
 @as_option
 @common("collections:read")
 def show_collection(context: Context, name: str, quality: bool, since: int | None, as_: str | None) -> None:
