@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -15,11 +16,14 @@ from server.door import AskerOf, Door, RoomsOf, link
 from server.openai_shapes import LATEST_SEQ
 from server.pages import Page
 from server.shapes import WHOLE, Body, Count, Moment, Principal, Reply
+from server.shapes_quality import QualityShape
 from vectorstore import documents, promotion
+from vectorstore.quality import of_collection
 from vectorstore.rows import collections
 from vectorstore.rows.acls import parse_acl
 
 door = Door("collections")
+Since = Annotated[int | None, Query(ge=0, le=LATEST_SEQ)]
 
 
 class NewCollection(Body):
@@ -68,6 +72,13 @@ async def show(name: str, rooms: RoomsOf, asker: AskerOf) -> Json:
     """One collection."""
     shown: Json = await rooms.home.store.read_async(lambda c: collections.describe(c, collections.find(c, asker.workspace, name), asker))
     return shown
+
+
+@door.get("/api/v1/collections/{name}/quality", permission="collections:read", returns=QualityShape)
+async def quality(name: str, rooms: RoomsOf, asker: AskerOf, since: Since = None) -> Json:
+    """What the documents of a collection that the key may read are like, and how they changed `since` a sequence number."""
+    report: Json = await rooms.home.store.read_async(lambda c: of_collection(c, asker, name, since))
+    return report
 
 
 @door.post("/api/v1/collections", permission="collections:write", status_code=201, returns=CollectionShape, links=_DOCUMENTS, fails={409})

@@ -14,8 +14,8 @@ FIELD = "language"
 """Of a document's metadata; what the file or the caller said goes before what is told here."""
 UNKNOWN = "und"
 """What ISO 639-2 calls a language that cannot be told."""
-SAMPLE = 240
-"""Characters of a sample: identification costs 0.5 microseconds for each, and a document must cost little beside its vectors."""
+SAMPLE = 160
+"""Characters of a sample: identification costs a microsecond for each, and a document must cost little beside its vectors."""
 _SAMPLES = 4
 _FEWEST_LETTERS = 12
 _FEWEST_HAN = 4

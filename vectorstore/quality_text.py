@@ -30,10 +30,10 @@ def lines(report: Json) -> Iterator[str]:
     documents = report["documents"]
     yield f"{report['collection']} at sequence {report['seq']}: {documents['ready']:,} documents ready, {documents['failed']:,} failed"
     if documents["without_profile"]:
-        yield f"  {documents['without_profile']:,} have no profile, for an earlier release read them; ingest them again, until then only their fields count"
+        yield f"  {documents['without_profile']:,} have no profile, for an earlier release read them: ingest them again"
     if documents["ready"]:
         sizes = report["characters"]
-        yield f"  {sizes['total']:,} characters, {report['tokens']:,} tokens; the middle document has {sizes['median']:,}, the longest {sizes['longest']:,}"
+        yield f"  {sizes['total']:,} characters, {report['tokens']:,} tokens; median {sizes['median']:,}, longest {sizes['longest']:,}"
     if report["languages"]:
         yield f"  languages: {_counted(report['languages'])}"
     for failure in report["failures"]:

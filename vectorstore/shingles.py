@@ -28,12 +28,7 @@ _BLOCK = 2048  # shingles at once: a megabyte or two for all permutations
 
 def words(text: str) -> Hashes:
     """A number for each word of a text, in order; linear in its length."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    points = np.frombuffer(folded.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
-    kinds = _kinds()[np.minimum(points, np.uint32(_KNOWN))]
-    far = points >= _KNOWN
-    if far.any():
-        kinds = np.where(far & (points >= 0x20000) & (points < 0x40000), np.uint8(_WHOLE_WORD), kinds)
+    points, kinds = _characters(text)
     is_letter = kinds == _LETTER
     begins = is_letter.copy()
     begins[1:] &= ~is_letter[:-1]
@@ -46,6 +41,18 @@ def words(text: str) -> Hashes:
     place = np.arange(len(letters)) - np.repeat(starts, np.diff(np.append(starts, len(letters))))
     weighted = (letters + np.uint64(1)) * _powers()[np.minimum(place, _LONGEST_WORD - 1)]
     return _mixed(np.add.reduceat(weighted, starts))
+
+
+def _characters(text: str) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    """The code points of a text without case and width, and what each is."""
+    if text.isascii():
+        points = np.frombuffer(text.lower().encode("ascii"), np.uint8).astype(np.uint32)
+        return points, _kinds()[points]
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    points = np.frombuffer(folded.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
+    kinds = _kinds()[np.minimum(points, np.uint32(_KNOWN))]
+    kinds[(points >= 0x20000) & (points < 0x40000)] = _WHOLE_WORD
+    return points, kinds
 
 
 def shingles(of: Hashes) -> Hashes:

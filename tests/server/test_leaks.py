@@ -64,6 +64,7 @@ ROUTES: dict[str, list[Any]] = {
     "POST /api/v1/jobs/{job_id}/retry": [{}],
     "GET /api/v1/collections": [None],
     "GET /api/v1/collections/{name}": [None],
+    "GET /api/v1/collections/{name}/quality": [None, {"since": 0}],
     "POST /api/v1/collections": [{"name": "docs"}],
     "GET /api/v1/collections/{name}/acl": [None],
     "PUT /api/v1/collections/{name}/acl": [{"acl": ["user:alice", "workspace:poc"]}],
@@ -90,6 +91,7 @@ COMMANDS = [
     ["documents", "delete", "{document_id}"],
     ["collections", "list"],
     ["collections", "show", "docs"],
+    ["collections", "show", "docs", "--quality"],
     ["collections", "create", "docs"],
     ["collections", "copy", "docs", "--to", "pipeline"],
     ["access", "show", "--document", "{document_id}"],
@@ -234,13 +236,16 @@ def test_t10_a_job_tells_its_names_to_who_ordered_it_alone(scene: Scene) -> None
     mine = scene.call("bob", "GET", "/api/v1/jobs/{job_id}", None).json()
     assert mine["result"]["failed"] == [{"external_id": "narwhal.md", "error": "no text"}]
     theirs = scene.call("alice", "GET", "/api/v1/jobs/{job_id}", None).json()
-    assert theirs["result"] == {"ready": 2, "unchanged": 0, "skipped": 0, "withdrawn": 0, "failed": 1}
+    assert theirs["result"] == {"ready": 2, "unchanged": 0, "skipped": 0, "withdrawn": 0, "failed": 1, "quality": None}
 
 
 def test_t09_counts_are_of_what_may_be_read(scene: Scene) -> None:
     counted = {who: scene.call(who, "GET", "/api/v1/collections/docs", None).json() for who in ("bob", "alice")}
     assert (counted["bob"]["documents"], counted["alice"]["documents"]) == ({"ready": 2, "failed": 1}, {"ready": 1, "failed": 0})
     assert counted["alice"]["chunks"] == 1 < counted["bob"]["chunks"]
+    told = {who: scene.call(who, "GET", "/api/v1/collections/docs/quality", None).json() for who in ("bob", "alice")}
+    assert [(told[who]["documents"]["ready"], told[who]["empty"]) for who in ("bob", "alice")] == [(2, 1), (1, 0)]
+    assert told["alice"]["characters"]["total"] < told["bob"]["characters"]["total"]
 
 
 def test_t11_an_answer_is_gone_with_the_right_to_what_it_was_made_from(scene: Scene) -> None:
