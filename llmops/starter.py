@@ -72,6 +72,11 @@ STARTER = """\
 #seconds = 30
 #memory_mb = 512
 #max_pages = 2000
+# --- Ray: the cluster of `llmops ingest --engine ray`. An empty address starts one on this machine for the job.
+# workers: actors with a CPU each; 0 is one for each CPU of the cluster.
+#[ray]
+#address = ""
+#workers = 0
 
 # --- Outbound: networks that addresses from the API may reach though they are private. An example: ["10.0.0.0/8"]
 #[outbound]

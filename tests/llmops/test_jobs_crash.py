@@ -13,6 +13,7 @@ import pytest
 
 from llmops.home import Home
 from llmops.jobs import rows, worker
+from llmops.jobs.slots import BULK, URGENT
 from llmops.store import outbox
 from tests.conftest import OWNER
 from tests.crash import Running
@@ -29,10 +30,10 @@ def start() -> Iterator[Start]:
         yield lambda *arguments: stack.enter_context(Running([SCRIPT, *arguments]))
 
 
-def put(home: Home, kind: str = "count", **payload: Any) -> str:
+def put(home: Home, kind: str = "count", priority: int = BULK, **payload: Any) -> str:
     if kind == "count":
         payload = {"file": str(home.settings.home / "steps"), **payload}
-    return home.store.write(lambda c: rows.enqueue(c, kind, "poc", "owner", payload))
+    return home.store.write(lambda c: rows.enqueue(c, kind, "poc", "owner", payload, priority=priority))
 
 
 def get(home: Home, job_id: str) -> rows.Job:
@@ -79,6 +80,46 @@ def test_a_worker_that_was_killed_is_followed_by_the_next(store_home: Home, star
     start("work")
     wait_until(lambda: get(store_home, job_id).state == "done")
     assert [int(step) for step, _ in steps(store_home)] == list(range(30))
+
+
+def test_t34_a_worker_killed_with_a_job_in_each_slot_is_followed_in_both(store_home: Home, start: Start) -> None:
+    files = {priority: store_home.settings.home / f"steps-{priority}" for priority in (BULK, URGENT)}
+
+    def lines(priority: int) -> list[list[str]]:
+        return [line.split() for line in files[priority].read_text().splitlines()] if files[priority].exists() else []
+
+    first = start("work")
+    first.wait_for_line("up")
+    load = put(store_home, priority=BULK, file=str(files[BULK]), steps=60)
+    wait_until(lambda: len(lines(BULK)) > 1)
+    upload = put(store_home, priority=URGENT, file=str(files[URGENT]), steps=30)
+    wait_until(lambda: len(lines(URGENT)) > 3)
+    assert [get(store_home, job_id).state for job_id in (load, upload)] == ["running", "running"], "beside each other"
+    first.kill()
+    killed = time.monotonic()
+    start("work")
+    wait_until(lambda: get(store_home, upload).state == "done")
+    assert get(store_home, load).state == "running"
+    wait_until(lambda: get(store_home, load).state == "done")
+    assert time.monotonic() - killed < rows.LEASE / 2, "no lease is waited for"
+    for priority, steps in ((BULK, 60), (URGENT, 30)):
+        assert [int(step) for step, _ in lines(priority)] == list(range(steps)), "resumed, nothing twice"
+        assert len({writer for _, writer in lines(priority)}) == 2
+    assert [get(store_home, job_id).attempts for job_id in (load, upload)] == [2, 2]
+
+
+def test_a_command_that_carries_out_a_load_holds_up_neither_a_server_nor_another_command(home: Home, start: Start) -> None:
+    load = put(home, steps=400)
+    start("finish", load).wait_for_line("running", count=2)
+    quick = put(home, priority=URGENT, file=str(home.settings.home / "quick"), steps=1)
+    assert worker.finish(home, "poc", quick).state == "done"
+    running = start("work")
+    running.wait_for_line("up")
+    following = put(home, priority=URGENT, file=str(home.settings.home / "following"), steps=1)
+    wait_until(lambda: get(home, following).state == "done")
+    assert get(home, load).state == "running"
+    running.process.send_signal(signal.SIGTERM)
+    assert running.wait(10) == 0
 
 
 def test_a_worker_picks_up_a_job_soon_and_commands_wait_for_it(store_home: Home, start: Start) -> None:
