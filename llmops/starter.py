@@ -72,6 +72,7 @@ STARTER = """\
 #seconds = 30
 #memory_mb = 512
 #max_pages = 2000
+
 # --- Ray: the cluster of `llmops ingest --engine ray`. An empty address starts one on this machine for the job.
 # workers: actors with a CPU each; 0 is one for each CPU of the cluster.
 #[ray]

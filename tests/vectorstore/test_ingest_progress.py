@@ -16,7 +16,6 @@ from tests.conftest import OWNER
 from vectorstore import sources, urgency
 from vectorstore.sources import Order, Upload
 
-
 ROWS = 500
 
 
