@@ -54,6 +54,7 @@ def test_the_starter_has_every_key_and_its_defaults():
         "OutboundSettings": spelled["outbound"],
         "RetentionSettings": spelled["retention"],
         "ParsingSettings": spelled["parsing"],
+        "RaySettings": spelled["ray"],
         "Workspace": {"name": "told in words", "kind": "told in words"},
         "Route": spelled["routes"][0],
         "Timeouts": spelled["routes"][0]["timeouts"],
