@@ -37,7 +37,7 @@ from tests.proof import Proof, whole_run
 
 REPOSITORY = Path(__file__).parent.parent
 OWNER = Asker("poc", owner=True, role="admin")
-_KEPT = {"LLMOPS_CACHE"}
+_KEPT = {"LLMOPS_CACHE", "LLMOPS_DATA"}
 _SECRETS = ("_API_KEY", "_API_TOKEN", "_ACCESS_TOKEN", "_SECRET_KEY")
 _numbers = count(1)
 _MEMORY_OF_A_WORKER = 2 * 2**30  # bytes: itself, a PostgreSQL and the servers of its tests
@@ -232,6 +232,16 @@ def store_home(store_settings: Settings) -> Iterator[Home]:
 def store(store_home: Home) -> Store:
     """A migrated, empty store, once for each kind."""
     return store_home.store
+
+
+@pytest.fixture
+def data_dir() -> Path:
+    """The folder of public data sets, which are no part of the project: what `LLMOPS_DATA` names. Without one the test is skipped."""
+    named = os.environ.get("LLMOPS_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("LLMOPS_DATA names no folder of data")
+    return folder
 
 
 # --- The command line -------------------------------------------------------------------------------------------------

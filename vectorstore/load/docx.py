@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from llmops.types import CELL_JOINT
@@ -15,6 +16,7 @@ LONGEST_REPEATED = 200
 """Characters of a merged cell that are written again in each row that it spans."""
 _OUT = frozenset(("del", "moveFrom", "pPr", "rPr", "instrText", "delText", "delInstrText", "sdtPr", "rt", "sectPr", "tblPr", "trPr", "tcPr"))
 _AROUND_BLOCKS = frozenset(("sdtContent", "ins", "moveTo", "customXml", "smartTag"))
+_BLOCKS = ("p", "tbl", "sdt", "AlternateContent")
 _SPACES = re.compile(r"[ \t\u00a0]+")
 _FILE_NAME = re.compile(r"[\w .()-]+\.(?:png|jpe?g|gif|bmp|tiff?|emf|wmf|svg)", re.IGNORECASE)
 _OFF = ("0", "false", "off")
@@ -24,8 +26,7 @@ def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
     """A DOCX or DOCM file as one document. Insertions are read, deletions and hidden text are not; a note stands behind its paragraph."""
     package = Package(content, "DOCX")
     builder = TextBuilder()
-    root = package.tree(package.main)
-    _Reader(package, builder).blocks(child(root, "body"))
+    _Reader(package, builder).blocks(package.outermost(package.main, *_BLOCKS, *_AROUND_BLOCKS))
     core = package.core()
     title = title_of(core, builder, name)
     return [builder.finish(title, core)]
@@ -44,7 +45,7 @@ class _Reader:
         self._after_item = False
         self._initial = ""
 
-    def blocks(self, container: Any | None) -> None:
+    def blocks(self, container: Iterable[Any] | None) -> None:
         """The paragraphs and tables in a body, a cell, a text box or a note."""
         for element in container if container is not None else ():
             match local(element):
@@ -76,7 +77,7 @@ class _Reader:
             self._builder.heading(style.level, f"{'' if label == '-' else label} {text}")
             self._after_item = False
         elif label:
-            self._add_item(style.depth, label, text)
+            self._add_item(max(style.depth, style.indent), label, text)
         else:
             self._add("paragraph", text)
         self._add_aside(inline)
@@ -84,7 +85,7 @@ class _Reader:
     def _style(self, properties: Any | None) -> Style:
         """The style of a paragraph with what the paragraph itself says otherwise."""
         named = self._styles.get(attribute(child(properties, "pStyle"), "val") or self._styles.default)
-        style = Style(named.level, named.number, named.depth, named.is_contents)
+        style = replace(named)
         outline = attribute(child(properties, "outlineLvl"), "val")
         if outline is not None and outline.isdecimal():
             style.level = int(outline) + 1 if int(outline) < 9 else None
@@ -126,7 +127,7 @@ class _Reader:
         for row in rows:
             cells, above = self._cells(row, above, asides)
             if any(cells):
-                lines.append(CELL_JOINT.join(cells))
+                lines.append(CELL_JOINT.join(cells).rstrip())
         self._add("table", "\n".join(lines))
         for inline in asides:
             self._add_aside(inline)

@@ -16,6 +16,7 @@ _HEADING_WORDS = """heading|見出し|标题|標題|제목|überschrift|titre|t�
 nagłówek|nadpis|címsor|başlık|заголовок|titlu|επικεφαλίδα"""
 _HEADING = re.compile(rf"(?:{_HEADING_WORDS.replace(chr(10), '')})[ \u00a0_-]?([1-9１-９])", re.IGNORECASE)
 _TITLE = re.compile(r"title|表題|标题|標題|제목|titel|titre|título|titulo|titolo|tytuł|název|název|cím|заголовок|название|otsikko", re.IGNORECASE)
+_LIST = re.compile(r"list (?:bullet|number|continue|paragraph)? ?([2-5])", re.IGNORECASE)  # deeper by its indentation alone
 _CONTENTS = re.compile(r"(?:toc|目次|目录|verzeichnis|table des matières)[ _]?[1-9]", re.IGNORECASE)
 _ROMAN = (
     (1000, "m"),
@@ -40,11 +41,15 @@ _PLACE = re.compile("%([1-9])")
 
 @dataclass(slots=True)
 class Style:
-    """A paragraph style with what it inherits. `level` counts from 1, 0 is the document's title, None is no heading."""
+    """A paragraph style with what it inherits. `level` counts from 1, 0 is the document's title, None is no heading.
+
+    `number` and `depth` say which list at which level; `indent` is the depth that a style's name says beside them.
+    """
 
     level: int | None = None
     number: str = ""
     depth: int = 0
+    indent: int = 0
     is_contents: bool = False
 
 
@@ -83,6 +88,8 @@ class Styles:
             if not found_number and (numbering := child(properties, "numPr")) is not None:
                 found_number = True
                 style.number, style.depth = numbering_of(numbering)
+                if match := _LIST.fullmatch(shown):
+                    style.indent = int(match[1]) - 1
             style.is_contents = style.is_contents or _CONTENTS.fullmatch(shown) is not None
         return style
 

@@ -88,7 +88,7 @@ def table_text(table: Any) -> str:
             cells.append(text)
         above = cells
         if any(cells):
-            rows.append(CELL_JOINT.join(cells))
+            rows.append(CELL_JOINT.join(cells).rstrip())
     return "\n".join(rows)
 
 

@@ -62,7 +62,8 @@ def _mail(message: Message) -> Mail:
     mail = Mail(_headers(message))
     if message.get_content_type() in ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted"):
         mail.problem = "is encrypted; save it decrypted"
-    _Bodies(mail).read(message)
+    else:
+        _Bodies(mail).read(message)
     return mail
 
 

@@ -20,8 +20,8 @@ from llmops.errors import InvalidInput
 from vectorstore.load.archive import Archive, Entry
 from vectorstore.load.parsed import TextBuilder
 
-MOST_OF_A_TREE = 32 * 2**20
-"""Bytes of XML that are held as a tree, which takes several times as much memory."""
+MOST_OF_A_TREE = 20 * 2**20
+"""Bytes of XML that are held as a tree, which takes ten times as much memory."""
 _DOCTYPES = [b"<!DOCTYPE", "<!DOCTYPE".encode("utf-16-le"), "<!DOCTYPE".encode("utf-16-be")]
 _SAFE = {"resolve_entities": False, "load_dtd": False, "no_network": True, "huge_tree": False, "remove_comments": True, "remove_pis": True}
 _FAMILIES = {"wordprocessingml": "DOCX", "presentationml": "PPTX", "spreadsheetml": "XLSX", "sheet.binary": "XLSB", "visio": "Visio drawing"}
@@ -97,6 +97,15 @@ class Package:
             except etree.XMLSyntaxError as error:
                 raise _unsound(name, error) from error
 
+    def outermost(self, name: str, *names: str) -> Iterator[Any]:
+        """The elements of these local names that stand in no other of them, one after the other, in a part of any size."""
+        depth = 0
+        for event, element in self.elements(name, *names):
+            depth += 1 if event == "start" else -1
+            if event == "end" and not depth:
+                yield element
+                forget(element)
+
     def relations(self, name: str) -> dict[str, Relation]:
         """What a part is tied to, by id; of the package itself where the name is empty. Nothing outside of the file is ever fetched."""
         folder, base = posixpath.split(name)
@@ -167,6 +176,14 @@ def child(element: Any | None, *path: str) -> Any | None:
             return None
         element = next(element.iterchildren(f"{{*}}{name}"), None)
     return element
+
+
+def forget(element: Any) -> None:
+    """Free an element that has been read, and what stands before it."""
+    element.clear()
+    parent = element.getparent()
+    while parent is not None and element.getprevious() is not None:
+        del parent[0]
 
 
 def chosen(element: Any) -> Any:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
 from llmops.errors import InvalidInput
-from vectorstore.load.ooxml import Package, Relation, attribute, child, link, local
+from vectorstore.load.ooxml import Package, Relation, attribute, child, forget, link, local
 
 Value: TypeAlias = str | int | float | bool
 LONGEST_REPEATED = 200
@@ -83,7 +83,7 @@ class Workbook:
                     if at in own and len(str(own[at])) <= LONGEST_REPEATED:
                         current[at] = (last, own[at])
                 yield Row(number, dict(sorted(values.items())))
-            _forget(element)
+            forget(element)
 
     def _merged(self, sheet: Sheet) -> dict[int, dict[int, int]]:
         """By first row and column the last row of what is merged downwards. It stands behind the cells, so the part is read once for it."""
@@ -168,7 +168,7 @@ def _strings(package: Package, relations: dict[str, Relation]) -> Iterator[str]:
             for event, element in package.elements(relation.target, "si"):
                 if event == "end":
                     yield _text(element)
-                    _forget(element)
+                    forget(element)
 
 
 def _text(element: Any) -> str:
@@ -211,11 +211,3 @@ def _place(reference: str) -> tuple[int, int]:
     for letter in match[1]:
         column = column * 26 + ord(letter) - 64
     return column - 1, int(match[2])
-
-
-def _forget(element: Any) -> None:
-    """Free an element that has been read, and what stands before it."""
-    element.clear()
-    parent = element.getparent()
-    while parent is not None and element.getprevious() is not None:
-        del parent[0]
