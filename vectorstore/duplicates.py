@@ -19,7 +19,7 @@ BANDS, ROWS = 25, 5
 (Leskovec et al., Mining of Massive Datasets, section 3.4)."""
 LEAST_ESTIMATE = 0.65
 """Four standard deviations of the estimate below the threshold: what seems less alike is not compared."""
-CROWD = 32
+CROWD = 16
 """Above so many texts with one band, each is compared with its neighbour and the first alone."""
 _PAIRS_AT_ONCE = 20_000
 
@@ -46,7 +46,9 @@ def as_signatures(kept: Iterable[bytes]) -> Signatures:
 def candidates(signatures: Signatures) -> Candidates:
     """The pairs that may be near duplicates; in time and memory linear in the number of texts."""
     count = len(signatures)
-    found = np.unique(np.concatenate([np.empty(0, np.int64), *(_band_pairs(signatures, band) for band in range(BANDS))]))
+    found = np.empty(0, np.int64)
+    for band in range(BANDS):  # one by one, for bands propose the same pairs
+        found = np.union1d(found, _band_pairs(signatures, band))
     first, second = (found // count, found % count) if count else (found, found)
     estimates = np.empty(len(found))
     for start in range(0, len(found), _PAIRS_AT_ONCE):
