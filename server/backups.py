@@ -17,7 +17,7 @@ from llmops.home import Home, make_home
 from llmops.jobs.lock import try_lock
 from llmops.output import iso_time
 from llmops.store import backup as store_part
-from llmops.store.switch import Move, finish, switch
+from llmops.store.switch import JOURNAL, Move, finish, switch
 from server.listen import server_lock
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _alone(home: Path) -> Iterator[None]:
 @contextmanager
 def _staging(home: Path) -> Iterator[Path]:
     """A folder for what is restored, and nothing left of a restore that was killed before."""
-    for left in (*home.glob(f"{STAGING}*"), *home.glob(f".*.{STAGING}*")):
+    for left in (*home.glob(f"{STAGING}*"), *home.glob(f".*.{STAGING}*"), *home.glob(f".{JOURNAL}.*")):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     staging = home / f"{STAGING}{os.getpid()}"
     staging.mkdir(mode=0o700)
