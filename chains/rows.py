@@ -13,6 +13,7 @@ from sqlalchemy import Connection, String, case, delete, func, insert, select, u
 from sqlalchemy import cast as sql_cast
 
 from chains.tables import answers, feedback
+from llmops.store import outbox
 from llmops.store.upsert import upsert
 from llmops.text import storable_json
 from llmops.types import Citation, Hit, Json, Usage, Vectors
@@ -132,3 +133,11 @@ def forget_usage(connection: Connection, workspace: str, before: float) -> int:
     costly = (answers.c.tokens_in > 0) | (answers.c.tokens_out > 0) | (answers.c.cost > 0) | timed
     old = (answers.c.workspace == workspace) & (answers.c.created_at < before) & costly
     return connection.execute(update(answers).where(old).values(tokens_in=0, tokens_out=0, cost=0.0, timings={})).rowcount
+
+
+def tell_again(connection: Connection) -> int:
+    """Queue every answer for MLflow once more; returns how many there are. A trace is written over itself."""
+    found = list(connection.execute(select(answers.c.id).order_by(answers.c.row)).scalars())
+    for answer_id in found:
+        outbox.tell(connection, "traces", answer_id, {})
+    return len(found)

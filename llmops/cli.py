@@ -32,7 +32,7 @@ import click
 
 from llmops import __version__, plugins
 from llmops.context import Context, shared_options
-from llmops.errors import LLMOpsError, Unavailable, near_names
+from llmops.errors import FREE_SPACE, LLMOpsError, Unavailable, is_disk_full, near_names
 from llmops.output import one_line, printable
 from llmops.redact import redact
 
@@ -110,6 +110,8 @@ def _explain(failure: Exception) -> tuple[int, str, str]:
         return 2, *_usage(failure)
     if isinstance(failure, UnicodeEncodeError):
         return 2, "an argument is not text in UTF-8", "check the encoding of the terminal, or of the file that it came from"
+    if is_disk_full(failure):
+        return 3, f"the disk is full: {failure}", FREE_SPACE
     return 3, f"unexpected {type(failure).__name__}: {failure}", "--debug shows the traceback"
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 DEFAULT_WORKSPACE = "poc"
+OWNERS = "home:keep"
+"""The permission for what concerns the whole home, all workspaces at once: no role has it, and no key, the owner alone."""
 
 
 class Context:
@@ -79,8 +81,12 @@ class Context:
 
     def check_permitted(self, permission: str) -> None:
         """Raise `NotPermitted` unless the caller's role has the permission in the workspace."""
+        from llmops.access import acting
         from llmops.access.roles import check_permitted
 
+        if permission == OWNERS:  # before anything is opened
+            acting.require_owner(permission)
+            return
         check_permitted(self.settings.kind_of(self.workspace), self.asker(), permission)
 
     def emit(self, data: Any, text: str | None = None) -> None:

@@ -11,6 +11,7 @@
     ├── RateLimited             429  exit 2   too many calls; `retry_after` says when again
     ├── CheckFailed             409  exit 1   a check or a gate said no
     ├── StoreError              503  exit 3   the store is busy, gone or of another version
+    │   └── DiskFull            503  exit 3   no room is left; reads go on
     ├── ProviderError           502  exit 3   a model's provider failed
     │   └── AllTargetsFailed    503  exit 3
     └── Unavailable             503  exit 3   a part of the system is not there (yet)
@@ -22,6 +23,7 @@ way out. They are caught once at each edge (`server/errors.py`, `llmops/cli.py`)
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -106,6 +108,12 @@ class StoreError(LLMOpsError):
     code, status = "store_unavailable", 503
 
 
+class DiskFull(StoreError):
+    """No room is left for what was to be written. Reads go on."""
+
+    code = "disk_full"
+
+
 class Unavailable(LLMOpsError):
     """A part of the system is not there, or not ready."""
 
@@ -175,6 +183,14 @@ class AllTargetsFailed(ProviderError):
         self.failures = tuple(failures)
         if failures and all(f.provider_status is not None and not f.transient and f.provider_status < 500 for f in failures):
             self.status = 502
+
+
+FREE_SPACE = "free some space; nothing was half written, and reads go on"
+
+
+def is_disk_full(failure: BaseException) -> bool:
+    """Whether the system said that there is no room: on the disk, in a quota, or for so large a file."""
+    return isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def near_names(name: str, known: Iterable[str]) -> str:

@@ -74,6 +74,9 @@ def worker(config: str | None, lifeline: int, descriptor: int) -> None:
 @click.option("--socket", "listener", type=int)
 def http(config: str | None, lifeline: int, descriptor: int, listener: int) -> None:
     """Serve the application on the supervisor's socket."""
+    from server import metric_files
+
+    metric_files.reserve()
     import uvicorn
 
     from server.app import make_app

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from llmops.errors import LLMOpsError, ProviderRefused, StoreError
+from llmops.errors import FREE_SPACE, DiskFull, LLMOpsError, ProviderRefused, StoreError, is_disk_full
 from llmops.redact import redact
 from llmops.types import Json
 
@@ -49,6 +49,9 @@ def body_of(error: BaseException, request_id: str) -> tuple[int, Json]:
     if isinstance(error, ProviderRefused):  # the provider's own words on what is wrong with the request
         said = {name: str(error.error[name]) for name in ("message", "code", "param") if error.error.get(name)}
         return _shape(error.status, said.get("message", str(error)), said.get("code", error.code), said.get("param"), error.hint, request_id)
+    if isinstance(error, DiskFull) or is_disk_full(error):
+        log.warning("request %s: %s", request_id, error)
+        return _shape(DiskFull.status, "the server's disk is full", DiskFull.code, None, FREE_SPACE, request_id)
     if isinstance(error, StoreError):  # where the store is, and how it failed, is for the log
         log.warning("request %s: %s", request_id, error)
         return _shape(error.status, "the store cannot answer now", error.code, None, "try again; GET /readyz tells when", request_id)

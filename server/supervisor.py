@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from llmops.quarantine import put_aside
+
 log = logging.getLogger("llmops.supervisor")
 
 DRAIN = 15.0
@@ -67,6 +69,8 @@ class Supervisor:
     def run(self) -> None:
         """Return after SIGTERM or SIGINT, when every child has ended."""
         shutil.rmtree(self._home / "metrics", ignore_errors=True)
+        if (self._home / "metrics").exists():  # no folder, or one that is not ours to remove
+            put_aside(self._home, self._home / "metrics")
         (self._home / "metrics").mkdir(mode=0o700)
         self._watch_signals()
         try:

@@ -74,6 +74,7 @@ versions = Table(
     Column("seq_from", Row, nullable=False),
     Column("seq_to", Row, nullable=False),
     Column("created_at", Double, nullable=False),
+    info={"at_once": 20},
 )
 Index("ix_document_versions_collection_seq", versions.c.collection_row, versions.c.seq_to)
 

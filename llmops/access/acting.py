@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import socket
 import time
 from dataclasses import replace
@@ -30,6 +31,12 @@ def owner_as(workspace: str, principals: str) -> Asker:
     """The owner, seeing exactly what these principals may read."""
     parsed = parse_principals(principals)
     return replace(owner(workspace), owner=False, principals=parsed, name=f"owner as {named(parsed)}")
+
+
+def require_owner(permission: str) -> None:
+    """Raise `NotPermitted` where a key acts: what concerns the whole home is for its owner."""
+    if VARIABLE in os.environ:
+        raise NotPermitted(f"a key lacks the permission {permission}, which the owner of the home alone has", hint=f"unset {VARIABLE}")
 
 
 def key_holder(store: Store, token: str, workspace: str | None, principals: str | None) -> Asker:

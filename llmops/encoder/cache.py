@@ -26,7 +26,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from llmops.durable import sync
+from llmops.durable import read_small, size_of, sync
 from llmops.encoder.content import content_hash
 from llmops.encoder.pooling import pooling_of
 from llmops.encoder.source import ModelFolder
@@ -39,6 +39,7 @@ RECIPE = "1"
 
 PARTS = ("model.onnx", "tokenizer.json", "card.json")
 _WAIT = 1800.0
+_MOST_MANIFEST = 2**16
 _log = logging.getLogger(__name__)
 
 
@@ -63,8 +64,7 @@ def export_of(model: ModelFolder) -> Export:
     Processes that need the same one at once make it once. A cache that has it need not be writable.
     """
     cache = cache_folder() / "encoder"
-    key = hashlib.sha256(f"onnx-int8 {RECIPE} {content_hash(model, cache)}".encode()).hexdigest()
-    place = cache / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', model.name)}-{key[:16]}"
+    place, key = place_of(model)
     try:
         with contextlib.suppress(FileNotFoundError, Damaged):  # below it is looked for again, alone
             return read_export(place, model.name, key)
@@ -78,6 +78,13 @@ def export_of(model: ModelFolder) -> Export:
             f"the encoder's cache {cache} cannot be used: {broken}",
             hint="set LLMOPS_CACHE to a folder with room that can be written",
         ) from broken
+
+
+def place_of(model: ModelFolder) -> tuple[Path, str]:
+    """The folder of a model's export, whether it is there or not, and its key."""
+    cache = cache_folder() / "encoder"
+    key = hashlib.sha256(f"onnx-int8 {RECIPE} {content_hash(model, cache)}".encode()).hexdigest()
+    return cache / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', model.name)}-{key[:16]}", key
 
 
 def _read_or_make(place: Path, model: ModelFolder, key: str) -> Export:
@@ -94,7 +101,8 @@ def _read_or_make(place: Path, model: ModelFolder, key: str) -> Export:
     draft.mkdir()
     try:
         _make(model, draft)
-        manifest = {part: hashlib.sha256((draft / part).read_bytes()).hexdigest() for part in PARTS}
+        manifest: dict[str, Any] = {part: hashlib.sha256((draft / part).read_bytes()).hexdigest() for part in PARTS}
+        manifest["sizes"] = {part: size_of(draft / part) for part in PARTS}
         (draft / "manifest.json").write_text(json.dumps(manifest))
         for part in (*PARTS, "manifest.json"):
             sync(draft / part)
@@ -109,13 +117,18 @@ def _read_or_make(place: Path, model: ModelFolder, key: str) -> Export:
 
 def read_export(place: Path, name: str, key: str) -> Export:
     """The export in a folder. Raises `FileNotFoundError` where a file is missing, `Damaged` where one is not as written."""
-    manifest = (place / "manifest.json").read_bytes()
-    parts = {part: (place / part).read_bytes() for part in PARTS}
+    if place.exists() and not place.is_dir():
+        raise Damaged(f"{place.name} is no folder")
     try:
-        sums = json.loads(manifest)
+        sums = json.loads(read_small(place / "manifest.json", _MOST_MANIFEST))
+        sizes = sums.get("sizes", {})  # an older version of this program wrote none
+        grown = [part for part in PARTS if size_of(place / part) != sizes.get(part, size_of(place / part))]
+        if grown:  # before it is read: a sparse file may claim terabytes
+            raise Damaged(f"{', '.join(grown)} is not as long as it was written")
+        parts = {part: (place / part).read_bytes() for part in PARTS}
         wrong = [part for part in PARTS if hashlib.sha256(parts[part]).hexdigest() != sums[part]]
-    except (ValueError, KeyError, TypeError):
-        raise Damaged("manifest.json cannot be read") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as damage:
+        raise Damaged(f"manifest.json cannot be read: {damage}") from None
     if wrong:
         raise Damaged(f"{', '.join(wrong)} is not as it was written")
     return Export(name, key, parts["model.onnx"], parts["tokenizer.json"], json.loads(parts["card.json"]))

@@ -9,11 +9,13 @@ import os
 import time
 from pathlib import Path
 
+from llmops.durable import read_small
 from llmops.encoder.source import ModelFolder
 from llmops.errors import Unavailable
 
 _SETTLED = 2.0
 """Seconds. A file younger than this may change again within one tick of its clock, so its hash is not remembered."""
+_MOST_KNOWN = 2**20
 
 
 def content_hash(model: ModelFolder, cache: Path) -> str:
@@ -34,7 +36,7 @@ def _content_hash(model: ModelFolder, cache: Path) -> str:
     stamp = [[name, stat.st_size, stat.st_mtime_ns, stat.st_ino] for name, file in files.items() for stat in [file.stat()]]
     known = cache / "known" / f"{hashlib.sha256(os.fsencode(model.folder)).hexdigest()[:32]}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged: hash again
-        remembered = json.loads(known.read_bytes())
+        remembered = json.loads(read_small(known, _MOST_KNOWN))
         if remembered["files"] == stamp:
             return str(remembered["content"])
     whole = hashlib.sha256()

@@ -108,6 +108,7 @@ def _work(home: Home, slot: Slot, stop: threading.Event) -> None:
                 continue
         except Exception as failure:  # most likely the store is away: the jobs wait for it, and so does their worker
             log.warning("the job worker waits: %s", failure, exc_info=not isinstance(failure, LLMOpsError))
+            released = False  # a job that could not even be put back is ours to take up again, before its lease is over
             stop.wait(_PATIENCE)
         stop.wait(pause)
         pause = min(LONGEST_PAUSE, pause * 1.5)

@@ -72,11 +72,21 @@ def _is_new_file(store: Store) -> bool:
 
 
 def _upgrade(connection: Connection) -> None:
-    from alembic import command
-
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    lock(connection)
     if revision(connection) == head():  # another process was first
         return
-    command.upgrade(alembic_config(connection), "head")
+    upgrade(connection, "head")
     failpoint("migrate.before_commit")
+
+
+def lock(connection: Connection) -> None:
+    """Keep others from changing the schema until the caller's transaction ends; on SQLite nobody else writes anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+
+def upgrade(connection: Connection, to: str) -> None:
+    """Bring the store to a revision, or to the `head`, in the caller's transaction."""
+    from alembic import command
+
+    command.upgrade(alembic_config(connection), to)

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from llmops.errors import InvalidInput, StoreError
+from llmops.errors import FREE_SPACE, DiskFull, InvalidInput, StoreError
 from llmops.store.engine import is_sqlite, make_engines
 from llmops.store.writer import Writer
 
@@ -96,6 +96,9 @@ def _store_errors() -> Iterator[None]:
     except OperationalError as failure:
         if getattr(failure.orig, "sqlite_errorname", "") == "SQLITE_ERROR":  # SQLite's driver calls a wrong statement so, too
             raise
+        kind = DiskFull if "disk is full" in str(failure.orig) or "No space left" in str(failure.orig) else StoreError
+        raise kind(f"the store cannot answer: {_first_line(failure)}", hint=_way_out(failure)) from failure
+    except InterfaceError as failure:  # the connection was closed under it
         raise StoreError(f"the store cannot answer: {_first_line(failure)}", hint=_way_out(failure)) from failure
     except DataError as failure:
         raise InvalidInput(f"the store cannot keep a value: {_first_line(failure)}", hint="make it shorter or smaller") from failure
@@ -118,7 +121,8 @@ def _way_out(failure: DBAPIError) -> str:
     hints = {
         "locked": "another process is writing; try again",
         "lock timeout": "another process is writing; try again",
-        "disk is full": "free some space; nothing was half written",
+        "disk is full": FREE_SPACE,
+        "No space left": FREE_SPACE,
         "unable to open": "check that LLMOPS_HOME can be written",
         "readonly": "check that LLMOPS_HOME can be written",
     }

@@ -13,6 +13,7 @@ blobs = Table(
     Column("size", Row, nullable=False),
     Column("content", Bytes, nullable=False),
     Column("created_at", Double, nullable=False),
+    info={"at_once": 2},
 )
 
 outbox = Table(

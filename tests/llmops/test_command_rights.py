@@ -25,10 +25,12 @@ ask q                                     ASDMBP AS-M-P A-D--- A-DM-P
 audit export                              A----- A----- A----- A-----
 audit list                                A----- A----- A----- A-----
 audit verify                              A----- A----- A----- A-----
+backup f                                  ------ ------ ------ ------
 collections copy c --to dev               A--M-- A--M-- A-DM-- A-----
 collections create c                      ASDMB- A----- A-D--- ------
 collections list                          ASDMB- ASDM-- A-DM-- A-DM--
 collections show c                        ASDMB- ASDM-- A-DM-- A-DM--
+doctor                                    ------ ------ ------ ------
 documents delete d                        ASDMB- A----- A-D--- ------
 documents chunk c                         ASDMB- AS-M-- A-D--- A-DM--
 documents original d -o o                 ASDMB- AS-M-- A-D--- A-DM--
@@ -46,6 +48,7 @@ keys create n --role admin                A----- A----- A----- A-----
 keys list                                 A----- A----- A----- A-----
 keys revoke n                             A----- A----- A----- A-----
 keys rotate n                             A----- A----- A----- A-----
+restore f                                 ------ ------ ------ ------
 retention run                             A----- A----- A----- A-----
 search q --collection c                   ASDMBP AS-M-P A-D--- A-DM-P
 """

@@ -47,13 +47,18 @@ def test_there_is_one_head() -> None:
     assert [one.revision for one in script.walk_revisions()][::-1] == migrate.revisions()
 
 
-def test_the_migrated_store_is_what_the_rooms_declare(empty: Settings) -> None:
+def differences(connection: Connection) -> list[object]:
+    """Between the store and the tables that the rooms declare."""
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
     migrate.load_tables()
+    return compare_metadata(MigrationContext.configure(connection), metadata)
+
+
+def test_the_migrated_store_is_what_the_rooms_declare(empty: Settings) -> None:
     with Home(empty) as home:
-        difference = home.store.read(lambda connection: compare_metadata(MigrationContext.configure(connection), metadata))
+        difference = home.store.read(differences)
     assert not difference, 'run `make migration m="why"`'
 
 
@@ -159,8 +164,14 @@ def test_t53_a_store_of_the_first_revision_keeps_its_keys_its_rights_and_its_aud
 
     old = Store(empty.store_url)
     old.write(fill)
+    crash_at("migrate.before_commit", ["-c", OPEN])
+    assert old.read(migrate.revision) == "0001" and old.read(lambda c: c.execute(text("select count(*) from documents")).scalar()) == 2
     old.close()
+    running = [Running(["-c", OPEN]) for _ in range(2)]
+    for process in running:
+        assert process.wait(60) == 0, process.errors
     with Home(empty) as home:
+        assert not home.store.read(differences), "an upgrade lost an index or a column"
         assert home.store.read(lambda c: keys.authenticate(c, f"llmops_0123456789abcdef_{'x' * 43}")).name == "a"
         assert home.store.read(lambda c: [(listing.rights_of(c, row)["acl"], listing.rights_of(c, row)["inherited"]) for row in (1, 2)]) == [
             (["workspace:poc"], True),

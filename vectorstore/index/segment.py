@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmops.durable import sync
+from llmops.durable import read_small, size_of, sync
 from llmops.types import Vectors
 from vectorstore.index.postings import Postings
 from vectorstore.rows.changes import Checksum, ChunkRow, mixed
 from vectorstore.rows.vectors import unpack
 
-FORMAT = 2
+FORMAT = 3
+_MOST_MANIFEST = 2**16
 _ARRAYS = ("rows", "documents", "versions", "seq_from", "text_numbers", "vectors", "codes")
 _POSTINGS = ("terms", "offsets", "positions", "counts", "lengths")
 
@@ -73,7 +74,7 @@ class Segment:
         for name, array in self._named():
             file = temporary / f"{name}.npy"
             np.save(file, array)
-            checks[name] = _crc(file)
+            checks[name] = [size_of(file), _crc(file)]
             sync(file)
         manifest = {"format": FORMAT, "collection": collection_id, "encoder": encoder, "rows": self.checksum, "files": checks}
         (temporary / "manifest.json").write_text(json.dumps(manifest))
@@ -83,10 +84,15 @@ class Segment:
         sync(parent)
         return final
 
+    def same_as(self, other: Segment) -> bool:
+        """Whether both hold the same to the last bit."""
+        pairs = zip(self._named(), other._named(), strict=True)
+        return all(mine.dtype == theirs.dtype and np.array_equal(mine, theirs) for (_, mine), (_, theirs) in pairs)
+
     @classmethod
     def open(cls, folder: Path, collection_id: str, encoder: str) -> Segment:
         """Map a folder's files. Raises `ValueError` or `OSError` for one that is damaged or not of this collection and encoder."""
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads(read_small(folder / "manifest.json", _MOST_MANIFEST))
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not isinstance(manifest.get("files"), dict):
             raise ValueError("of another format")
         if (manifest.get("collection"), manifest.get("encoder")) != (collection_id, encoder):
@@ -94,7 +100,8 @@ class Segment:
         arrays: dict[str, NDArray[Any]] = {}
         for name in (*_ARRAYS, *_POSTINGS):
             file = folder / f"{name}.npy"
-            if _crc(file) != manifest["files"].get(name):
+            size, check = manifest["files"][name]
+            if size_of(file) != size or _crc(file) != check:  # the size first: a sparse file may claim terabytes
                 raise ValueError(f"{file.name} is damaged")
             arrays[name] = np.load(file, mmap_mode="r", allow_pickle=False)
         parts: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}

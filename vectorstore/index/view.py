@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from llmops.types import Asker
 from vectorstore.index.postings import Mask
 from vectorstore.index.segment import Segment
-from vectorstore.index.segments import folder_of, last_row, open_segments
+from vectorstore.index.segments import folder_of, last_row, marker_of, open_segments
 from vectorstore.rows import changes, collections
 from vectorstore.tables import FOREVER
 
@@ -73,6 +74,7 @@ class View:
         self._folder = folder_of(home, collection)
         self._dimension = home.encoder.dimension
         self._lock = threading.Lock()
+        self._marker, self._rebuilt = marker_of(home), 0
         self._moment = Moment(seq=-1, rights_seq=-1)
         self._metadata: tuple[int, dict[tuple[int, int], Mapping[str, Any]]] = (-1, {})
         self._allowed: tuple[Moment, OrderedDict[frozenset[str], NDArray[np.bool_]]] = (self._moment, OrderedDict())
@@ -80,6 +82,10 @@ class View:
     def refresh(self, connection: Connection, collection: collections.Collection) -> Moment:
         """The moment of the collection's present sequence, as this connection reads it."""
         moment = self._moment
+        if (rebuilt := _time_of(self._marker)) != self._rebuilt:
+            with self._lock:
+                moment = self._moment = Moment(seq=-1, rights_seq=-1)
+                self._rebuilt = rebuilt
         if (moment.seq, moment.rights_seq) == (collection.seq, collection.rights_seq):
             return moment
         with self._lock:
@@ -118,6 +124,13 @@ class View:
         for key, slot in moment.slots.items():
             mask[slot] = key in known and predicate(known[key])
         return mask
+
+
+def _time_of(marker: Path) -> int:
+    try:
+        return marker.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _advance(connection: Connection, collection: collections.Collection, before: Moment, folder: Any, dimension: int) -> Moment:

@@ -1,0 +1,73 @@
+"""The part of kind `backups` named `traces`: MLflow's own file in the home, and its artifacts. A server of MLflow's keeps its own backups."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmops.store import sqlite_file
+from llmops.store.switch import Move
+from llmops.tracking import FILE_NAME
+
+if TYPE_CHECKING:
+    from llmops.backup_file import Reader, Writer
+    from llmops.home import Home
+    from llmops.settings import Settings
+
+ARTIFACTS = "mlruns"
+_BELOW = "mlflow/"
+_SIDES = ("", "-wal", "-shm", "-journal")
+_AT_ONCE = 1 << 20
+
+
+def save(home: Home, out: Writer) -> None:
+    """Write MLflow's file as of one moment, and the artifacts that are there then."""
+    folder = home.settings.home
+    if home.settings.mlflow.tracking_uri or not (folder / FILE_NAME).is_file():
+        return
+    out.notes["traces"] = {"artifacts": (folder / ARTIFACTS).as_uri()}
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".backup-") as scratch:
+        copied = Path(scratch) / FILE_NAME
+        sqlite_file.copy(folder / FILE_NAME, copied)
+        out.add(_BELOW + FILE_NAME, _pieces(copied))
+    for path in _files(folder / ARTIFACTS):
+        out.add(_BELOW + path.relative_to(folder).as_posix(), _pieces(path))
+
+
+def check(backup: Reader) -> None:
+    """Nothing more than what was checked already: MLflow itself says which of its versions it reads."""
+
+
+def restore(settings: Settings, backup: Reader, staging: Path, aside: str) -> list[tuple[Move, bool]]:
+    """Write what the backup has of MLflow below `staging`; returns the moves that put it in place, and whether each clears it."""
+    notes = backup.notes("traces")
+    if notes is None or settings.mlflow.tracking_uri:
+        return []
+    for name in backup.members(_BELOW):
+        target = staging / name.removeprefix(_BELOW)
+        if not target.resolve().is_relative_to(staging.resolve()):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as out:
+            for piece in backup.pieces(name):
+                out.write(piece)
+    home = settings.home
+    for column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+        sqlite_file.move_references(staging / FILE_NAME, column, notes["artifacts"], (home / ARTIFACTS).as_uri())
+    names = [*(f"{FILE_NAME}{side}" for side in _SIDES), ARTIFACTS]
+    moves = [(Move(home / name, home / aside / name), True) for name in names if (home / name).exists()]
+    return [*moves, *((Move(staging / name, home / name), False) for name in (FILE_NAME, ARTIFACTS) if (staging / name).exists())]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for place, _, names in os.walk(folder):
+        yield from (path for name in sorted(names) if (path := Path(place) / name).is_file() and not path.is_symlink())
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as opened:
+        while piece := opened.read(_AT_ONCE):
+            yield piece

@@ -1,0 +1,99 @@
+"""`llmops backup` and `llmops restore`: every part of kind `backups` into one file, and back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmops import plugins
+from llmops.access import audit
+from llmops.backup_file import reading, writing
+from llmops.errors import Conflict
+from llmops.home import Home, make_home
+from llmops.jobs.lock import try_lock
+from llmops.output import iso_time
+from llmops.store import backup as store_part
+from llmops.store.switch import JOURNAL, Move, finish, switch
+from server.listen import server_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmops.settings import Settings
+    from llmops.types import Asker, Json
+
+STAGING = "restoring-"
+
+
+def save(home: Home, asker: Asker, path: Path) -> Json:
+    """Write a backup while others go on; returns what it holds. The audit log, and so the backup itself, says that it was taken."""
+    began = time.monotonic()
+    with writing(path) as out:
+        home.store.write(lambda c: audit.record(c, asker, "store.backup", "home", {"file": path.name}))
+        for name in plugins.names("backups"):
+            plugins.find("backups", name).save(home, out)
+        rows = sum(entry["rows"] for name, entry in out.members.items() if name.startswith("store/"))
+    return {"file": str(path), "bytes": path.stat().st_size, "rows": rows, "seconds": round(time.monotonic() - began, 3)}
+
+
+def restore(settings: Settings, asker: Asker, path: Path, *, force: bool) -> Json:
+    """Make the home what the backup says. `Conflict` where the home holds something and `force` is not given, or a server runs.
+
+    Killed at any time, the home holds the old state or the new one.
+    """
+    began = time.monotonic()
+    with reading(path) as backup:
+        parts = {name: plugins.find("backups", name) for name in plugins.names("backups")}
+        for part in parts.values():
+            part.check(backup)
+        with _alone(settings.home):
+            finish(settings.home)
+            full = not store_part.is_empty(settings)
+            if full and not force:
+                store_part.refuse_full(settings)
+            aside = store_part.aside_name()
+            with _staging(settings.home) as staging:
+                moves = [move for part in parts.values() for move in part.restore(settings, backup, staging, aside)]
+                switch(settings.home, [move for move, clears in moves if clears], _into(moves))
+        rows = sum(backup.rows(name) for name in backup.members("store/"))
+        taken = iso_time(backup.manifest["created"])
+    with Home(settings) as home:
+        home.store.write(lambda c: audit.record(c, asker, "store.restore", "home", {"taken": taken, "aside": aside if full else None}))
+    return {"rows": rows, "taken": taken, "aside": _place(settings, aside) if full else None, "seconds": round(time.monotonic() - began, 3)}
+
+
+def _into(moves: list[tuple[Move, bool]]) -> list[Move]:
+    return [move for move, clears in moves if not clears]
+
+
+def _place(settings: Settings, aside: str) -> str:
+    return f"the schema {aside}" if settings.store.url.startswith("postgresql") else str(settings.home / aside)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold what a server and what a job would need: neither runs meanwhile."""
+    make_home(home)
+    with server_lock(home), try_lock(home) as ours:
+        if not ours:
+            raise Conflict("a command runs a job of this home", hint="wait for it, or end it, then try again")
+        yield
+
+
+@contextmanager
+def _staging(home: Path) -> Iterator[Path]:
+    """A folder for what is restored, and nothing left of a restore that was killed before."""
+    for left in (*home.glob(f"{STAGING}*"), *home.glob(f".*.{STAGING}*"), *home.glob(f".{JOURNAL}.*")):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    staging = home / f"{STAGING}{os.getpid()}"
+    staging.mkdir(mode=0o700)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        for left in home.glob(f".*.{staging.name}*"):
+            left.unlink(missing_ok=True)

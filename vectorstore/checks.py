@@ -1,0 +1,159 @@
+"""What `llmops doctor` asks of collections: documents, rights, vectors and indexes; and how what is derived is made again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llmops.checks import REBUILD, RESTORE, Check, Finding
+from llmops.encoder.sound import embed
+from llmops.errors import Conflict
+from llmops.settings import canonical
+from vectorstore.index import check as index
+from vectorstore.index.segments import marker_of, write_segments
+from vectorstore.rows import checks, vectors
+from vectorstore.rows.collections import Collection
+
+if TYPE_CHECKING:
+    from llmops.home import Home
+    from llmops.store.store import Connection
+    from llmops.types import Vectors
+
+EMBEDDED_AT_ONCE = 64
+_FLOAT = 4
+_TOLERANCE = 0.01
+
+
+def _look(home: Home) -> Iterator[Finding]:
+    yield home.store.read(_documents)
+    yield home.store.read(_access)
+    on_disk = index.listed(home)  # before the rows are read: a segment that comes later may hold rows that are not read here
+    yield home.store.read(_vectors)
+    yield home.store.read(lambda connection: index.look(connection, home, on_disk))
+
+
+def _rebuild(home: Home) -> Iterator[str]:
+    if changed := home.store.write(checks.count_chunks_again):
+        yield f"documents: the chunks of {changed} were counted again"
+    if changed := home.store.write(_find_lists_again):
+        yield f"access: {changed} lists are found again by those whom they name"
+    found = home.store.read(checks.every_collection)
+    for collection in found:
+        if wanted := _to_embed(home, collection):
+            yield f"vectors: {_embed_again(home, collection, wanted)} of {collection.name} were embedded again"
+    on_disk = index.listed(home)
+    if put := home.store.read(lambda connection: index.put_bad_aside(connection, home, on_disk)):
+        yield from (f"indexes: put aside as {place}" for place in put)
+    for collection in found:
+        if collection.encoder == home.encoder.identity:
+            write_segments(home, collection)
+    marker_of(home).parent.mkdir(parents=True, exist_ok=True)
+    marker_of(home).touch()
+    yield f"indexes: those of {len(found)} collections are as the rows say"
+
+
+CHECK = Check(_look, _rebuild)
+
+
+def _documents(connection: Connection) -> Finding:
+    documents, chunks = checks.sizes(connection)
+    faults = list(checks.faults_of_documents(connection))
+    for collection in checks.every_collection(connection):
+        changed = {text_hash for text_hash, text in checks.embedded_texts(connection, collection.row) if _hash(text) != text_hash}
+        if changed:
+            faults.append(f"{len(changed)} chunks of {collection.name} have another text than they were embedded as")
+    counts = all("number of live chunks" in fault for fault in faults)
+    return Finding("documents", f"{documents} with {chunks} chunks", REBUILD if counts else RESTORE, faults)
+
+
+def _access(connection: Connection) -> Finding:
+    count, found = 0, Finding("access", hint=REBUILD)
+    for acl_id, principals, found_by in checks.access_lists(connection):
+        count += 1
+        if hashlib.sha256(canonical(principals).encode()).hexdigest()[:32] != acl_id:
+            found.faults.append(f"the list {acl_id} names others than it was made for")
+            found.hint = RESTORE
+        if principals != found_by:
+            found.faults.append(f"the list {acl_id} is found by others than it names")
+    for document in checks.not_inherited(connection):
+        found.faults.append(f"{document} does not follow its collection's list")
+        found.hint = "`llmops access set` sets the list anew"
+    found.detail = f"{count} lists"
+    return found
+
+
+def _vectors(connection: Connection) -> Finding:
+    found = Finding("vectors", hint=REBUILD)
+    count = 0
+    for encoder in sorted({collection.encoder for collection in checks.every_collection(connection)}):
+        sound, bad = _judged(connection, encoder)
+        count += sound
+        if bad:
+            found.faults.append(f"{len(bad)} of {encoder} have the wrong size, NaN or another length than 1")
+    for collection in checks.every_collection(connection):
+        if missing := checks.without_vector(connection, collection):
+            found.faults.append(f"{len(missing)} texts of {collection.name} have none")
+    found.detail = f"{count} of unit length"
+    return found
+
+
+def _judged(connection: Connection, encoder: str) -> tuple[int, set[bytes]]:
+    """How many vectors of an encoder are sound, and the hashes of the texts whose are not. The commonest size is taken for the right one."""
+    sizes: dict[int, set[bytes]] = {}
+    bad: set[bytes] = set()
+    for text_hash, packed in checks.vectors_of(connection, encoder):
+        if len(packed) % _FLOAT or not len(packed):
+            bad.add(text_hash)
+            continue
+        length = float(np.linalg.norm(np.frombuffer(packed, "<f4").astype(np.float64)))
+        if not (abs(length - 1) <= _TOLERANCE or length == 0):
+            bad.add(text_hash)
+        else:
+            sizes.setdefault(len(packed), set()).add(text_hash)
+    right = max(sizes, key=lambda size: len(sizes[size]), default=0)
+    return len(sizes.get(right, ())), bad.union(*(hashes for size, hashes in sizes.items() if size != right))
+
+
+def _to_embed(home: Home, collection: Collection) -> set[bytes]:
+    """The hashes of a collection's texts whose vectors are missing or no good."""
+
+    def look(connection: Connection) -> set[bytes]:
+        texts = {one.text_hash for one in checks.embedded_texts(connection, collection.row)}
+        return _judged(connection, collection.encoder)[1] & texts | checks.without_vector(connection, collection)
+
+    return home.store.read(look)
+
+
+def _embed_again(home: Home, collection: Collection, wanted: set[bytes]) -> int:
+    """Give texts their vectors anew. Raises `Conflict` where the configuration has another encoder."""
+    if collection.encoder != home.encoder.identity:
+        raise Conflict(
+            f"{len(wanted)} vectors of collection {collection.name!r} are of {collection.encoder}, the configuration says {home.encoder.identity}",
+            hint="put the former [encoder] back and run it again, or ingest into a new collection",
+        )
+    texts = home.store.read(lambda c: {one.text_hash: one.text for one in checks.embedded_texts(c, collection.row) if one.text_hash in wanted})
+    hashes = sorted(texts)
+    for first in range(0, len(hashes), EMBEDDED_AT_ONCE):
+        part = hashes[first : first + EMBEDDED_AT_ONCE]
+        made = dict(zip(part, embed(home.encoder, [texts[text_hash] for text_hash in part]), strict=True))
+
+        def exchange(connection: Connection, made: dict[bytes, Vectors] = made) -> None:
+            checks.drop_vectors(connection, collection.encoder, set(made))
+            vectors.keep(connection, collection.encoder, made)
+
+        home.store.write(exchange)
+    return len(hashes)
+
+
+def _find_lists_again(connection: Connection) -> int:
+    wrong = [(acl_id, principals) for acl_id, principals, found_by in checks.access_lists(connection) if principals != found_by]
+    for acl_id, principals in wrong:
+        checks.find_lists_again(connection, acl_id, principals)
+    return len(wrong)
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
