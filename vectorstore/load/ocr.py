@@ -1,0 +1,89 @@
+"""Text of scanned pages, by Tesseract, where the extra `ocr` and the program `tesseract` are installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import time
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import pypdfium2
+
+from vectorstore.load.decode import clean
+from vectorstore.load.lines import unwrapped
+
+DOTS = 200
+"""Per inch, in which a page is drawn: what Tesseract reads well, in a third of the time of 300."""
+MOST_PIXELS = 12_000_000
+"""Of a drawn page; a larger one is drawn coarser."""
+SECONDS_PER_PAGE = 10.0
+PREFERRED = ("eng", "jpn")
+"""Languages that come first, where Tesseract has them."""
+_MOST_LANGUAGES = 3
+_MANY_PATHS = 50
+
+
+def is_installed() -> bool:
+    """Whether pages can be recognised."""
+    return shutil.which("tesseract") is not None and importlib.util.find_spec("pytesseract") is not None
+
+
+def hint() -> str:
+    """What to do about a document of images."""
+    if is_installed():
+        return "no text was recognised on them: scan them anew, upright and at 300 dots per inch, or in a language that Tesseract has"
+    return "install the extra llmops[ocr] and the program tesseract to have scanned pages read"
+
+
+def recognised(document: Any, pages: Sequence[int], deadline: float) -> dict[int, list[str]]:
+    """The paragraphs of the pages, counted from 0, on which text was found before the deadline (of the monotonic clock)."""
+    found: dict[int, list[str]] = {}
+    if not is_installed():
+        return found
+    for page in pages:
+        left = deadline - time.monotonic()
+        if left < 1:
+            break
+        if paragraphs := _page(document, page, min(left, SECONDS_PER_PAGE)):
+            found[page] = paragraphs
+    return found
+
+
+@cache
+def languages() -> str:
+    """What Tesseract is told to read, as `eng+jpn`."""
+    import pytesseract
+
+    there = [name for name in pytesseract.get_languages() if name not in ("osd", "equ")]
+    first = [name for name in PREFERRED if name in there]
+    return "+".join([*first, *(name for name in there if name not in first)][:_MOST_LANGUAGES])
+
+
+def _page(document: Any, number: int, seconds: float) -> list[str]:
+    import pytesseract
+
+    page = document[number]
+    try:
+        width, height = page.get_size()
+        if width <= 0 or height <= 0 or not _is_drawn_on(page):
+            return []
+        scale = min(DOTS / 72, (MOST_PIXELS / (width * height)) ** 0.5)
+        image = page.render(scale=scale, grayscale=True).to_pil()
+        text = pytesseract.image_to_string(image, lang=languages(), timeout=seconds)
+    except (RuntimeError, pytesseract.TesseractError):  # out of time, or nothing that it can read
+        return []
+    finally:
+        page.close()
+    return [unwrapped(paragraph) for part in clean(text).split("\n\n") if (paragraph := part.strip("\n")).strip()]
+
+
+def _is_drawn_on(page: Any) -> bool:
+    """Whether there may be letters on a page: in an image, or drawn as outlines."""
+    paths = 0
+    for thing in page.get_objects(filter=(pypdfium2.raw.FPDF_PAGEOBJ_IMAGE, pypdfium2.raw.FPDF_PAGEOBJ_PATH), max_depth=3):
+        paths += 1
+        if thing.type == pypdfium2.raw.FPDF_PAGEOBJ_IMAGE or paths > _MANY_PATHS:
+            return True
+    return False
