@@ -1,9 +1,9 @@
 """A real file system of a few megabytes, in a mount namespace of its own: nothing of it is seen by other processes, or left.
 
-    with small_disk(tmp_path / "disk", megabytes=16) as disk:
-        disk.fill()                                     # not a byte is free
-        disk.run([LLMOPS, "ingest", "docs"], env=...)   # sees it at `disk.folder`
-        disk.free()
+with small_disk(tmp_path / "disk", megabytes=16) as disk:
+    disk.fill()                                     # not a byte is free
+    disk.run([LLMOPS, "ingest", "docs"], env=...)   # sees it at `disk.folder`
+    disk.free()
 """
 
 from __future__ import annotations

@@ -55,7 +55,10 @@ DERIVED = {
     "a vector of another length": ("vectors", update(vectors).where(vectors.c.text_hash == one_chunk()).values(vector=np.ones(384, "<f4").tobytes())),
     "a chunk without a vector": ("vectors", delete(vectors).where(vectors.c.text_hash == one_chunk())),
     "a wrong count of chunks": ("documents", update(documents).where(documents.c.external_id == "d1").values(chunks=7)),
-    "a list that others are found by": ("access", insert(acl_principals).from_select(["principal", "acl_id"], select(text("'user:eve'"), documents.c.acl_id).limit(1))),
+    "a list that others are found by": (
+        "access",
+        insert(acl_principals).from_select(["principal", "acl_id"], select(text("'user:eve'"), documents.c.acl_id).limit(1)),
+    ),
 }
 
 
@@ -200,11 +203,13 @@ def test_t53_a_flipped_or_cut_file_is_never_read_as_another_text(settings: Setti
 
 def _is_of_a_changed_value(failure: Exception) -> bool:
     """SQLite keeps no checksums of pages: a changed value may be no UTF-8, no JSON or the name of nothing."""
-    return isinstance(failure, UnicodeDecodeError | ValueError | KeyError | TypeError | LookupError) or "UTF-8" in str(failure) or "unknown" in str(failure)
+    return (
+        isinstance(failure, UnicodeDecodeError | ValueError | KeyError | TypeError | LookupError)
+        or "UTF-8" in str(failure)
+        or "unknown" in str(failure)
+    )
 
 
 def test_doctor_names_an_index_that_a_migration_lost(store_home: Home) -> None:
     store_home.store.write(lambda c: c.execute(text("drop index ix_chunks_collection_row")))
     assert "ix_chunks_collection_row" in wrong(store_home)["schema"]
-
-
