@@ -11,7 +11,7 @@ import pytest
 
 from tests.vectorstore.test_load import assert_sound
 from vectorstore.chunk import chunks
-from vectorstore.load import Fields, Parsed, parse
+from vectorstore.load import Failed, Fields, Parsed, parse
 
 
 @pytest.fixture
@@ -109,9 +109,12 @@ def test_a_workbook_of_two_sheets(documents) -> None:
     assert [block.headings for block in document.blocks] == [("Basic Table",)] * 2 + [("Table Missing Value",)] * 2
 
 
-def test_a_workbook_by_its_rows(documents) -> None:
-    (document,) = documents("basic_tables_two_sheets.xlsx", Fields(text="col_b"))
+def test_a_workbook_by_its_rows(data_dir: Path) -> None:
+    content = (data_dir / "docs/files/basic_tables_two_sheets.xlsx").read_bytes()
+    document, other = parse(content, "book.xlsx", Fields(text="col_b"))
+    assert isinstance(document, Parsed)
     assert (document.text, document.row, document.metadata) == ("test", 1, {"col_a": 1.5})
+    assert other == Failed("no column 'col_b'; columns: col_c, col_d", part="Table Missing Value")
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import functools
 import json
 import os
 import threading
+from email.message import EmailMessage
 
 import pytest
 
 from llmops.home import Home
 from tests.vectorstore.invariants import check_collection
+from tests.vectorstore.office import archive, docx, docx_parts, p
 from vectorstore.rows import collections
 
 PAGES = {
@@ -107,6 +109,32 @@ def test_rows_of_jsonl_and_csv(home: Home, cli, tmp_path):
     (tmp_path / "table.csv").write_text("name;height\nMont Blanc;4808\nZugspitze;2962\n")
     ingest(cli, tmp_path / "table.csv")
     assert found(cli, "Zugspitze")[0] == "table.csv#2"
+
+
+def test_t55_what_is_attached_to_a_mail_is_found_and_what_is_hostile_takes_nothing_with_it(home: Home, cli, tmp_path):
+    message = EmailMessage()
+    message["Subject"], message["From"] = "Minutes", "ann@example.com"
+    message.set_content("The committee met on Tuesday.")
+    message.add_attachment("name,height\nFuji,3776\nZugspitze,2962\n", subtype="csv", filename="peaks.csv")
+    message.add_attachment(docx(p("The bridge was repainted in green.")), maintype="application", subtype="x", filename="bridge.docx")
+    message.add_attachment(b"%PDF-1.7 is no Word file", maintype="application", subtype="x", filename="bad.docx")
+    message.add_attachment(b"x", maintype="application", subtype="x", filename="plan.dwg")
+    folder = tmp_path / "mails"
+    folder.mkdir()
+    (folder / "mail.eml").write_bytes(message.as_bytes())
+    (folder / "bomb.docx").write_bytes(archive({**docx_parts(p("x")), "word/document.xml": bytes(80 * 2**20)}))
+    (folder / "old.doc").write_bytes(b"x")
+    result = ingest(cli, folder)
+    assert (result["ready"], result["skipped"]) == (4, 1)
+    assert result["failed"] == [
+        {"external_id": "bomb.docx", "error": "its part 'word/document.xml' inflates to more than 300 times its size"},
+        {"external_id": "mail.eml#bad.docx", "error": "is a PDF, not a DOCX"},
+    ]
+    assert found(cli, "What colour has the bridge?")[0] == "mail.eml#bridge.docx"
+    assert found(cli, "Zugspitze")[0] == "mail.eml#peaks.csv#2"
+    assert found(cli, "When did the committee meet?")[0] == "mail.eml"
+    (listed,) = [row for row in cli("documents", "list", "--collection", "docs", "--json").json["data"] if row["external_id"] == "mail.eml"]
+    assert cli("documents", "show", listed["id"], "--json").json["metadata"]["attachments_not_read"] == "plan.dwg"
 
 
 def test_t10_rights_narrow_every_search_and_change_at_once(home: Home, cli, folder):
