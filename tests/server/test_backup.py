@@ -104,7 +104,9 @@ def test_t54_a_backup_is_one_moment_while_two_processes_write(store_home: Home, 
             elsewhere = Settings.load(environ={"LLMOPS_HOME": str(tmp_path / f"elsewhere-{number}")})
             backups.restore(elsewhere, OWNER, tmp_path / f"b{number}.zip", force=False)
             with Home(elsewhere) as home:
-                told = home.store.read(lambda c: {row.object for row in c.execute(select(audit_table()).where(audit_table().c.action == "test.write"))})
+                told = home.store.read(
+                    lambda c: {row.object for row in c.execute(select(audit_table()).where(audit_table().c.action == "test.write"))}
+                )
                 kept = home.store.read(lambda c: set(c.execute(select(blobs.c.hash)).scalars()))
                 assert told <= kept and len(kept) - 1 == len(told) >= acknowledged
                 assert home.store.read(audit.verify).ok

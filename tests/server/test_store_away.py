@@ -118,7 +118,9 @@ def test_t52_postgresql_goes_and_comes_under_load(served: Server, postgres: Post
         states = wait_until(lambda: _all_finished(client, acknowledged), 90)
         assert set(states) == {"done"}, states
     with served.store() as store:
-        assert store.read(lambda c: c.execute(text("select count(distinct external_id) from documents where state = 'ready'")).scalar()) >= len(acknowledged)
+        assert store.read(lambda c: c.execute(text("select count(distinct external_id) from documents where state = 'ready'")).scalar()) >= len(
+            acknowledged
+        )
     assert served.stop() == 0
 
 
@@ -133,7 +135,9 @@ def test_t52_connections_that_are_killed_are_made_again(postgres_url: str) -> No
     store.read(lambda c: c.execute(select(blob_table)).all())
 
     def kill(connection: Connection) -> None:
-        connection.execute(text("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()"))
+        connection.execute(
+            text("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()")
+        )
 
     for number in range(3):
         other.write(kill)
