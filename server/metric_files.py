@@ -12,7 +12,7 @@ from pathlib import Path
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 KINDS = ("counter", "histogram", "gauge_mostrecent")
 ROOM = 1 << 20
-"""Bytes of each, as prometheus-client makes them: room for some ten thousand series."""
+"""Bytes of each: more than all series that there can be, for prometheus-client takes room for more without a look."""
 
 
 def reserve() -> None:

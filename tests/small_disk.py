@@ -25,12 +25,15 @@ class SmallDisk:
 
     def __init__(self, folder: Path, holder: int) -> None:
         self.folder = folder
-        self.prefix = ["nsenter", "--target", str(holder), "--mount", *([] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]), "--"]
+        self._enter = ["nsenter", "--target", str(holder), "--mount", *([] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]), "--"]
         self.inside = Path(f"/proc/{holder}/root") / str(folder).lstrip("/")
 
+    def command(self, arguments: Sequence[object], cwd: Path) -> list[str]:
+        """What runs a command inside; entering forgets the working folder."""
+        return [*self._enter, "sh", "-c", 'cd "$0" && exec "$@"', str(cwd), *map(str, arguments)]
+
     def run(self, arguments: Sequence[object], *, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        command = [*self.prefix, *map(str, arguments)]
-        return subprocess.run(command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=120)
+        return subprocess.run(self.command(arguments, cwd), env={**os.environ, **env}, capture_output=True, text=True, timeout=120)
 
     def fill(self, leave: int = 0) -> None:
         """Use up all that is free but `leave` bytes."""

@@ -40,6 +40,8 @@ RECIPE = "1"
 PARTS = ("model.onnx", "tokenizer.json", "card.json")
 _WAIT = 1800.0
 _MOST_MANIFEST = 2**16
+_LEAST_ROOM = 2**24
+_ROOM = "set LLMOPS_CACHE to a folder with room that can be written"
 _log = logging.getLogger(__name__)
 
 
@@ -76,7 +78,7 @@ def export_of(model: ModelFolder) -> Export:
     except OSError as broken:
         raise Unavailable(
             f"the encoder's cache {cache} cannot be used: {broken}",
-            hint="set LLMOPS_CACHE to a folder with room that can be written",
+            hint=_ROOM,
         ) from broken
 
 
@@ -158,10 +160,12 @@ def _make(model: ModelFolder, draft: Path) -> None:
 def _failure(name: str, draft: Path, done: subprocess.CompletedProcess[str]) -> LLMOpsError:
     """The child's own words where it left some, else the end of what it said."""
     said = draft / "failure.json"
-    if said.is_file():
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # it may have found no room for its own words
         failure = json.loads(said.read_bytes())
         kind = InvalidInput if failure["input"] else Unavailable
         return kind(f"the encoder {name!r} cannot be exported: {failure['message']}", hint=failure["hint"])
+    if shutil.disk_usage(draft.parent).free < _LEAST_ROOM:
+        return Unavailable(f"the encoder {name!r} could not be exported: the disk of {draft.parent} is full", hint=_ROOM)
     last = done.stderr.strip().rpartition("\n")[2] or "it said nothing"
     how = f"killed by signal {-done.returncode}" if done.returncode < 0 else f"exit {done.returncode}"
     return Unavailable(f"the encoder {name!r} could not be exported ({how}): {last}", hint='give it more memory, or set [encoder] backend = "torch"')

@@ -28,6 +28,7 @@ __all__ = ["Connection", "Store"]
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
+_NO_ROOM = {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMMAP"}  # for the file or its log, and for the log's index
 
 
 class Store:
@@ -96,8 +97,9 @@ def _store_errors() -> Iterator[None]:
     except OperationalError as failure:
         if getattr(failure.orig, "sqlite_errorname", "") == "SQLITE_ERROR":  # SQLite's driver calls a wrong statement so, too
             raise
-        kind = DiskFull if "disk is full" in str(failure.orig) or "No space left" in str(failure.orig) else StoreError
-        raise kind(f"the store cannot answer: {_first_line(failure)}", hint=_way_out(failure)) from failure
+        if getattr(failure.orig, "sqlite_errorname", "") in _NO_ROOM or "No space left" in str(failure.orig):
+            raise DiskFull(f"the disk of the store is full: {_first_line(failure)}", hint=FREE_SPACE) from failure
+        raise StoreError(f"the store cannot answer: {_first_line(failure)}", hint=_way_out(failure)) from failure
     except InterfaceError as failure:  # the connection was closed under it
         raise StoreError(f"the store cannot answer: {_first_line(failure)}", hint=_way_out(failure)) from failure
     except DataError as failure:
@@ -121,8 +123,6 @@ def _way_out(failure: DBAPIError) -> str:
     hints = {
         "locked": "another process is writing; try again",
         "lock timeout": "another process is writing; try again",
-        "disk is full": FREE_SPACE,
-        "No space left": FREE_SPACE,
         "unable to open": "check that LLMOPS_HOME can be written",
         "readonly": "check that LLMOPS_HOME can be written",
     }

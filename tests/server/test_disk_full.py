@@ -38,9 +38,9 @@ def llmops(disk: SmallDisk, env: dict[str, str], tmp_path: Path):
 @pytest.fixture
 def served(disk: SmallDisk, env: dict[str, str], tmp_path: Path, llmops) -> Iterator[Server]:
     key = json.loads(llmops("keys", "create", "admin", "--role", "admin", "--json").stdout)["key"]
-    command = [*disk.prefix, LLMOPS, "serve", "--json", "--port", "0"]
+    command = disk.command([LLMOPS, "serve", "--json", "--port", "0"], tmp_path)
     with (tmp_path / "stderr").open("a") as errors:
-        process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=errors, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line, (tmp_path / "stderr").read_text()
