@@ -22,7 +22,12 @@ Documents: TypeAlias = list[Parsed | Failed]
 
 
 class Engine(Protocol):
-    """`parse` fails with `InvalidInput` where a file as a whole cannot be read. `encoder` gives the vectors of the home's encoder."""
+    """`parse` fails with `InvalidInput` where a file as a whole cannot be read. `encoder` gives the vectors of the home's encoder.
+
+    `ahead` is how many files it wants to have at hand beside the one whose turn it is.
+    """
+
+    ahead: int
 
     @property
     def encoder(self) -> Embedder: ...
@@ -48,6 +53,8 @@ def engine_for(home: Home, name: str) -> Iterator[Engine]:
 class LocalEngine:
     """Parses in this thread, and embeds with the home's encoder."""
 
+    ahead = 0
+
     def __init__(self, home: Home) -> None:
         self._home = home
 
@@ -70,7 +77,7 @@ class RayEngine:
     def __init__(self, home: Home, actors: RayActors) -> None:
         from llmops import __version__
 
-        self._actors = actors
+        self._actors, self.ahead = actors, 2 * len(actors)
         ours = {"llmops": __version__, "encoder": home.encoder.identity}
         for theirs in [actors.submit("about", to=number) for number in range(len(actors))]:
             if (found := theirs.result()) != ours:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,8 @@ from llmops.store import blobs
 from llmops.text import storable
 from llmops.types import Json
 from vectorstore import chunk
-from vectorstore.engines import Engine, engine_for
+from vectorstore.ahead import Ahead
+from vectorstore.engines import Documents, Engine, engine_for
 from vectorstore.index import write_segments
 from vectorstore.load import Failed, Parsed, loader_for
 from vectorstore.measure import Measure
@@ -97,13 +99,14 @@ class _Ingestion:
         self.shared: dict[str, list[str]] = {}
         """Documents that are to have an access list and are else as they should be."""
         self.texts = WaitingTexts(home.store, engine.encoder)
+        self.ahead: Ahead[Piece, Documents] = Ahead(engine.ahead, self._read, self._begin)
         self.changeable: dict[str, bool] = {}
         """By access list: whether the asker may change what stands under it."""
 
     def run(self) -> None:
         pieces = list(self._pieces())
         self.measure.expect([piece.size for piece in pieces])
-        for piece in pieces:
+        for piece in self.ahead.of(pieces):
             self.measure.begin(piece.size)
             self._go_on()
             self._take(piece)
@@ -147,7 +150,7 @@ class _Ingestion:
             return
         acl = piece.upload.acl if piece.upload else self.order.acl
         try:
-            content = self._read(piece)
+            content = self.ahead.content(piece)
         except LLMOpsError as failure:
             self._fail_whole(piece.path, files.UNFINISHED, str(failure), acl)
             return
@@ -159,7 +162,7 @@ class _Ingestion:
             self._count_unchanged(before.external_ids)
             return
         try:
-            found = self._parse(piece, content)
+            found = (self.ahead.documents() or self._parse(piece, content)).result()
         except LLMOpsError as failure:
             self._fail_whole(piece.path, fingerprint, str(failure), acl)
             return
@@ -204,11 +207,17 @@ class _Ingestion:
         options = [RECIPE, canonical(self.order.to_json()["fields"]), acl, [upload.name, upload.title, upload.metadata] if upload else None]
         return hashlib.sha256(content + b"\0" + canonical(options).encode()).hexdigest()
 
-    def _parse(self, piece: Piece, content: bytes) -> list[Parsed | Failed]:
+    def _begin(self, piece: Piece, content: bytes) -> Future[Documents] | None:
+        """Have a file parsed before its turn, unless it is as it was."""
+        before, acl = self.known.get(piece.path), piece.upload.acl if piece.upload else self.order.acl
+        unchanged = before is not None and before.fingerprint == self._fingerprint(piece, content, acl)
+        return None if unchanged else self._parse(piece, content)
+
+    def _parse(self, piece: Piece, content: bytes) -> Future[Documents]:
         name = piece.upload.name if piece.upload else piece.path
         if loader_for(name) is None:
             raise InvalidInput(f"unknown kind of file: {name}")
-        return self.engine.parse(content, name, self.order.fields).result()
+        return self.engine.parse(content, name, self.order.fields)
 
     def _add(self, piece: Piece, external_id: str, parsed: Parsed, content: bytes, blob: str, acl: list[str] | None) -> None:
         """Put a document into the batch, unless it is there already as it should be."""
