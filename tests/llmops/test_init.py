@@ -53,6 +53,7 @@ def test_the_starter_has_every_key_and_its_defaults():
         "ServerLimits": spelled["server"],
         "OutboundSettings": spelled["outbound"],
         "RetentionSettings": spelled["retention"],
+        "RaySettings": spelled["ray"],
         "Workspace": {"name": "told in words", "kind": "told in words"},
         "Route": spelled["routes"][0],
         "Timeouts": spelled["routes"][0]["timeouts"],
