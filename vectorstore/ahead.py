@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -14,6 +14,16 @@ Piece = TypeVar("Piece")
 Found = TypeVar("Found")
 MOST_BYTES = 64 * 2**20
 """Of the files that wait read; one larger than all of it is read when its turn comes nearly alone."""
+
+
+_LOOK_EVERY = 0.2
+
+
+def awaited(future: Future[Found], go_on: Callable[[], None]) -> Found:
+    """What a future gives. `go_on` is called while it is waited for, and may end the wait by raising."""
+    while not wait([future], _LOOK_EVERY).done:
+        go_on()
+    return future.result()
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from llmops.errors import InvalidInput, Unavailable, UnknownName
+from vectorstore.ahead import awaited
 from vectorstore.load import Failed, Fields, Parsed, parse
 
 if TYPE_CHECKING:
@@ -36,8 +37,11 @@ class Engine(Protocol):
 
 
 @contextmanager
-def engine_for(home: Home, name: str) -> Iterator[Engine]:
-    """The engine of that name, ready to work. Raises `UnknownName`, and `Unavailable` where a cluster is not to be had or not as we are."""
+def engine_for(home: Home, name: str, go_on: Callable[[], None]) -> Iterator[Engine]:
+    """The engine of that name, ready to work. `go_on` is called while others are waited for, and ends the wait where it raises.
+
+    Raises `UnknownName`, and `Unavailable` where a cluster is not to be had or not as we are.
+    """
     if name == LOCAL:
         yield LocalEngine(home)
     elif name == RAY:
@@ -45,7 +49,7 @@ def engine_for(home: Home, name: str) -> Iterator[Engine]:
 
         arguments = {"encoder": {**home.settings.encoder.model_dump(), "threads": 1}}
         with RayActors(home.settings.ray, "ingest", arguments) as actors:
-            yield RayEngine(home, actors)
+            yield RayEngine(home, actors, go_on)
     else:
         raise UnknownName("engine", name, [LOCAL, RAY])
 
@@ -74,15 +78,15 @@ class LocalEngine:
 class RayEngine:
     """Hands each file and each text to an actor. Every worker must have our version and our encoder, or other vectors would come back."""
 
-    def __init__(self, home: Home, actors: RayActors) -> None:
+    def __init__(self, home: Home, actors: RayActors, go_on: Callable[[], None]) -> None:
         from llmops import __version__
 
         self._actors, self.ahead = actors, 2 * len(actors)
         ours = {"llmops": __version__, "encoder": home.encoder.identity}
         for theirs in [actors.submit("about", to=number) for number in range(len(actors))]:
-            if (found := theirs.result()) != ours:
+            if (found := awaited(theirs, go_on)) != ours:
                 raise Unavailable(f"a Ray worker has {found}, here it is {ours}", hint="install the same version and the same encoder everywhere")
-        self.encoder: Embedder = SpreadEncoder(home.encoder, actors)
+        self.encoder: Embedder = SpreadEncoder(home.encoder, actors, go_on)
 
     def parse(self, content: bytes, name: str, fields: Fields) -> Future[Documents]:
         parsed: Future[Documents] = Future()
@@ -102,15 +106,15 @@ class RayEngine:
 class SpreadEncoder:
     """An `Embedder` that splits texts over the actors and puts their vectors in order: each text is embedded alone anyway."""
 
-    def __init__(self, ours: Embedder, actors: RayActors) -> None:
+    def __init__(self, ours: Embedder, actors: RayActors, go_on: Callable[[], None]) -> None:
         self.identity, self.dimension, self.scripts = ours.identity, ours.dimension, ours.scripts
-        self._actors = actors
+        self._actors, self._go_on = actors, go_on
 
     def embed(self, texts: Sequence[str], kind: TextKind = "passage") -> Vectors:
         """Unit vectors, float32, shape (len(texts), dimension)."""
         size = max(1, -(-len(texts) // len(self._actors)))
         calls = [self._actors.submit("embed", list(texts[first : first + size]), kind) for first in range(0, len(texts), size)]
-        parts = [call.result() for call in calls]
+        parts = [awaited(call, self._go_on) for call in calls]
         return np.vstack(parts) if parts else np.zeros((0, self.dimension), dtype=np.float32)
 
 

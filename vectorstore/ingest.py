@@ -22,7 +22,7 @@ from llmops.store import blobs
 from llmops.text import storable
 from llmops.types import Json
 from vectorstore import chunk
-from vectorstore.ahead import Ahead
+from vectorstore.ahead import Ahead, awaited
 from vectorstore.engines import Documents, Engine, engine_for
 from vectorstore.index import write_segments
 from vectorstore.load import Failed, Parsed, loader_for
@@ -65,11 +65,12 @@ def run(home: Home, job: JobContext) -> Json:
     order = Order.from_json(dict(job.payload))
     encoder = home.encoder.identity
     collection = home.store.write(lambda c: collections.ensure(c, job.workspace, order.collection, encoder))
-    with engine_for(home, order.engine) as engine:
+    with engine_for(home, order.engine, job.check) as engine:
         ingestion = _Ingestion(home, job, order, collection, engine)
         ingestion.run()
     entry = ingestion.entry({**ingestion.tally.counts(), "failed": len(ingestion.tally.failed)})
-    home.store.write(lambda c: audit.record(c, job.asker, entry["action"], entry["object"], {"job": job.id, **entry["detail"]}))
+    detail = {"job": job.id, **entry["detail"]}
+    job.write(home.store, lambda c: audit.record(c, job.asker, entry["action"], entry["object"], detail), lambda _: {})
     write_segments(home, collection)
     failpoint("ingest.indexed")
     return ingestion.tally.to_json(job.id)
@@ -162,7 +163,7 @@ class _Ingestion:
             self._count_unchanged(before.external_ids)
             return
         try:
-            found = (self.ahead.documents() or self._parse(piece, content)).result()
+            found = awaited(self.ahead.documents() or self._parse(piece, content), self._go_on)
         except LLMOpsError as failure:
             self._fail_whole(piece.path, fingerprint, str(failure), acl)
             return

@@ -99,9 +99,9 @@ class Elsewhere:
 def test_a_worker_of_another_version_and_a_missing_ray_are_clear_errors(home: Home, monkeypatch: pytest.MonkeyPatch):
     home._encoder = HashEncoder()
     with pytest.raises(Unavailable, match=r"a Ray worker has .*0\.0\.1.*, here it is") as mismatch:
-        RayEngine(home, Elsewhere())  # type: ignore[arg-type]
+        RayEngine(home, Elsewhere(), lambda: None)  # type: ignore[arg-type]
     assert "same version" in mismatch.value.hint
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(Unavailable, match="needs the extra") as missing, engine_for(home, "ray"):
+    with pytest.raises(Unavailable, match="needs the extra") as missing, engine_for(home, "ray", lambda: None):
         pass
     assert missing.value.hint == "pip install 'llmops[ray]'"
