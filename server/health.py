@@ -17,11 +17,12 @@ from starlette.responses import JSONResponse, Response
 
 from llmops import plugins
 from llmops.errors import LLMOpsError
+from llmops.jobs import queue_rows
 from llmops.store import outbox
 from llmops.store.migrate import revision
 from llmops.types import Json
 from server.door import Door
-from server.metrics import observe_outbox
+from server.metrics import observe_jobs, observe_outbox
 from server.pulse import worker_age
 from server.shapes import Count, Reply
 
@@ -122,6 +123,8 @@ class Health:
         return {"ok": True, "detail": self._rooms.home.encoder.identity}
 
     def _worker(self) -> Json:
+        if self._rooms.loaded:
+            observe_jobs(self._rooms.home.store.read(queue_rows.waiting))
         age = worker_age(self._rooms.home.settings.home)
         if age is None:
             return {"ok": False, "detail": "no job worker; `llmops serve` starts one"}

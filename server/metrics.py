@@ -23,6 +23,8 @@ requests = Counter("llmops_http_requests_total", "Requests by route and status; 
 seconds = Histogram("llmops_http_request_seconds", "Seconds until the last byte of a response.", ["method", "route"], buckets=_SECONDS)
 part_seconds = Histogram("llmops_chain_part_seconds", "Seconds of each part of a chain's answer.", ["chain", "part"], buckets=_PART_SECONDS)
 outbox_waiting = Gauge("llmops_outbox_waiting", "Messages that another store must still be told.", ["topic"], multiprocess_mode="mostrecent")
+jobs_waiting = Gauge("llmops_jobs_waiting", "Jobs that wait for their turn.", ["priority"], multiprocess_mode="mostrecent")
+longest_wait = Gauge("llmops_jobs_longest_wait_seconds", "Since when the oldest of them waits.", ["priority"], multiprocess_mode="mostrecent")
 
 door = Door("operations")
 
@@ -45,6 +47,13 @@ def observe_outbox(waiting: Mapping[str, int]) -> None:
     """Note how many messages wait, by topic."""
     for topic, count in waiting.items():
         outbox_waiting.labels(topic).set(count)
+
+
+def observe_jobs(waiting: Mapping[str, tuple[int, float]]) -> None:
+    """Note how many jobs wait, by priority, and for how long."""
+    for priority, (count, since) in waiting.items():
+        jobs_waiting.labels(priority).set(count)
+        longest_wait.labels(priority).set(since)
 
 
 @door.get("/metrics", permission="metrics:read", returns=str)

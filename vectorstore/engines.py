@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
@@ -34,7 +34,13 @@ class Parsing(Protocol):
 
 
 class Engine(Protocol):
-    """Where files are parsed, within `limits`, and where texts get the vectors of the home's encoder."""
+    """Where files are parsed, within `limits`, and where texts get the vectors of the home's encoder.
+
+    `ahead` is how many files it wants to have at hand beside the one whose turn it is.
+    """
+
+    ahead: int
+
 
     @property
     def encoder(self) -> Embedder: ...
@@ -46,8 +52,11 @@ class Engine(Protocol):
 
 
 @contextmanager
-def engine_for(home: Home, name: str) -> Iterator[Engine]:
-    """The engine of that name, ready to work. Raises `UnknownName`, and `Unavailable` where a cluster is not to be had or not as we are."""
+def engine_for(home: Home, name: str, go_on: Callable[[], None]) -> Iterator[Engine]:
+    """The engine of that name, ready to work. `go_on` is called while others are waited for, and ends the wait where it raises.
+
+    Raises `UnknownName`, and `Unavailable` where a cluster is not to be had or not as we are.
+    """
     parsing = home.settings.parsing
     limits = Limits(parsing.seconds, parsing.memory_mb, parsing.max_pages)
     if name == LOCAL:
@@ -58,13 +67,15 @@ def engine_for(home: Home, name: str) -> Iterator[Engine]:
 
         arguments = {"encoder": {**home.settings.encoder.model_dump(), "threads": 1}, "limits": asdict(limits)}
         with RayActors(home.settings.ray, "ingest", arguments) as actors:
-            yield RayEngine(home, actors, limits)
+            yield RayEngine(home, actors, limits, go_on)
     else:
         raise UnknownName("engine", name, [LOCAL, RAY])
 
 
 class LocalEngine:
     """Parses in processes of this machine, and embeds with the home's encoder."""
+
+    ahead = 8
 
     def __init__(self, home: Home, parsers: ParserPool, limits: Limits) -> None:
         self._home, self._parsers, self.limits = home, parsers, limits
@@ -80,15 +91,15 @@ class LocalEngine:
 class RayEngine:
     """Hands each file and each text to an actor. Every worker must have our version and our encoder, or other vectors would come back."""
 
-    def __init__(self, home: Home, actors: RayActors, limits: Limits) -> None:
+    def __init__(self, home: Home, actors: RayActors, limits: Limits, go_on: Callable[[], None]) -> None:
         from llmops import __version__
 
-        self._actors, self.limits = actors, limits
+        self._actors, self.limits, self.ahead = actors, limits, 2 * len(actors)
         ours = {"llmops": __version__, "encoder": home.encoder.identity}
         for theirs in [actors.submit("about", to=number) for number in range(len(actors))]:
-            if (found := theirs.result()) != ours:
+            if (found := awaited(theirs, go_on)) != ours:
                 raise Unavailable(f"a Ray worker has {found}, here it is {ours}", hint="install the same version and the same encoder everywhere")
-        self.encoder: Embedder = SpreadEncoder(home.encoder, actors)
+        self.encoder: Embedder = SpreadEncoder(home.encoder, actors, go_on)
 
     def parse(self, content: bytes, name: str, fields: Fields) -> Parsing:
         return RemoteParsing(self._actors.submit("parse", content, name, fields))
@@ -108,9 +119,7 @@ class RemoteParsing:
         return True
 
     def documents(self, go_on: Callable[[], None]) -> Iterator[Parsed | Failed]:
-        while not self.wait(LOOK_EVERY):
-            go_on()
-        found, refused = self._call.result()
+        found, refused = awaited(self._call, go_on)
         yield from found
         if refused is not None:
             reason, hint, over_limit = refused
@@ -120,16 +129,23 @@ class RemoteParsing:
 class SpreadEncoder:
     """An `Embedder` that splits texts over the actors and puts their vectors in order: each text is embedded alone anyway."""
 
-    def __init__(self, ours: Embedder, actors: RayActors) -> None:
+    def __init__(self, ours: Embedder, actors: RayActors, go_on: Callable[[], None]) -> None:
         self.identity, self.dimension, self.scripts = ours.identity, ours.dimension, ours.scripts
-        self._actors = actors
+        self._actors, self._go_on = actors, go_on
 
     def embed(self, texts: Sequence[str], kind: TextKind = "passage") -> Vectors:
         """Unit vectors, float32, shape (len(texts), dimension)."""
         size = max(1, -(-len(texts) // len(self._actors)))
         calls = [self._actors.submit("embed", list(texts[first : first + size]), kind) for first in range(0, len(texts), size)]
-        parts = [call.result() for call in calls]
+        parts = [awaited(call, self._go_on) for call in calls]
         return np.vstack(parts) if parts else np.zeros((0, self.dimension), dtype=np.float32)
+
+
+def awaited(future: Future[Any], go_on: Callable[[], None]) -> Any:
+    """What a future gives. `go_on` is called while it is waited for, and may end the wait by raising."""
+    while not wait([future], LOOK_EVERY).done:
+        go_on()
+    return future.result()
 
 
 class IngestActor:

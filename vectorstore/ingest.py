@@ -53,11 +53,12 @@ def run(home: Home, job: JobContext) -> Json:
     order = Order.from_json(dict(job.payload))
     encoder = home.encoder.identity
     collection = home.store.write(lambda c: collections.ensure(c, job.workspace, order.collection, encoder))
-    with engine_for(home, order.engine) as engine:
+    with engine_for(home, order.engine, job.check) as engine:
         ingestion = _Ingestion(home, job, order, collection, engine)
         ingestion.run()
     entry = ingestion.entry({**ingestion.tally.counts(), "failed": len(ingestion.tally.failed)})
-    home.store.write(lambda c: audit.record(c, job.asker, entry["action"], entry["object"], {"job": job.id, **entry["detail"]}))
+    detail = {"job": job.id, **entry["detail"]}
+    job.write(home.store, lambda c: audit.record(c, job.asker, entry["action"], entry["object"], detail), lambda _: {})
     write_segments(home, collection)
     failpoint("ingest.indexed")
     return ingestion.tally.to_json(job.id) | {"quality": {order.source: quality.of_run(home, collection, order, job.asker)}}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 RECIPE = "2"
 """Moves when parsing or chunking changes what comes out, so that unchanged files are read again."""
-FILES_AHEAD, BYTES_AHEAD = 8, 32 * 2**20
+BYTES_AHEAD = 32 * 2**20
 PATIENCE = 1.0
 """Seconds after which a file is put off."""
 MOST_LATE = 4
@@ -70,7 +70,7 @@ class Reader:
         late: deque[Opened] = deque()
         for piece in pieces:
             ahead.append(self._open(piece))
-            if len(ahead) > FILES_AHEAD or sum(len(one.content) for one in ahead) > BYTES_AHEAD:
+            if len(ahead) > self._engine.ahead or sum(len(one.content) for one in ahead) > BYTES_AHEAD:
                 yield from _next(ahead, late, go_on)
         while ahead:
             yield from _next(ahead, late, go_on)

@@ -72,19 +72,23 @@ class JobContext:
     def progress(self, done: int, total: int) -> None:
         """Say that `done` of `total` steps are done. Raises `JobCancelled` or `JobStopped` when the job must end."""
         self.done, self.total = done, total
+        self.check()
+        if self._listener is not None and (done >= total or time.monotonic() - self._said > SAY_EVERY):
+            self._said = time.monotonic()
+            self._listener(replace(self.job, done=done, total=total, rate=self.rate))
+
+    def check(self) -> None:
+        """As `progress`, with nothing new: for whoever waits within a step."""
         if self.lost.is_set():
             raise JobCancelled(self.id)
         if self._stop is not None and self._stop.is_set():
             raise JobStopped(self.id)
-        if self._listener is not None and (done >= total or time.monotonic() - self._said > SAY_EVERY):
-            self._said = time.monotonic()
-            self._listener(replace(self.job, done=done, total=total, rate=self.rate))
 
     def write(self, store: Store, work: Callable[[Connection], T], so_far: Callable[[T], Json]) -> T:
         """Run `work` in a transaction that holds only while the job is this process's: what was cancelled changes nothing more.
 
         `so_far` gives, from what `work` returned, the audit row `{action, object, detail}` that tells what the job has
-        done with it; it is written where the job is cancelled or fails. Raises `JobCancelled`.
+        done with it; it is written where the job is cancelled or fails, but for `{}`. Raises `JobCancelled`.
         """
 
         def noted(connection: Connection) -> T:

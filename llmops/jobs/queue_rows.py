@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
 
 from llmops.jobs.job import Job
-from llmops.jobs.slots import BULK, URGENT, Slot
+from llmops.jobs.slots import BULK, NAMES, URGENT, Slot
 from llmops.jobs.tables import jobs
 
 AGES = 600.0
@@ -52,6 +52,13 @@ def positions(connection: Connection, workspace: str | None) -> dict[str, int]:
     found = connection.execute(queued).all()
     in_turn = sorted(found, key=lambda one: URGENT if has_aged(one.queued_at, now) else one.priority)
     return {one.id: place for place, one in enumerate(in_turn, 1)}
+
+
+def waiting(connection: Connection) -> dict[str, tuple[int, float]]:
+    """By priority, how many jobs of all workspaces wait, and how many seconds the one has waited that waits longest."""
+    query = select(jobs.c.priority, func.count(), func.min(jobs.c.queued_at)).where(jobs.c.state == "queued").group_by(jobs.c.priority)
+    now, found = now_of(connection), {priority: (count, oldest) for priority, count, oldest in connection.execute(query)}
+    return {name: (found[priority][0], max(0.0, now - found[priority][1])) if priority in found else (0, 0.0) for priority, name in NAMES.items()}
 
 
 def now_of(connection: Connection) -> float:

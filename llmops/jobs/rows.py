@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, text, update
 
 from llmops.access import audit
 from llmops.errors import Conflict, NotPermitted, UnknownName
@@ -167,10 +167,14 @@ def claim(connection: Connection, owner: str, slot: Slot = ANY, *, before: Job |
     return Job(*connection.execute(select(*_COLUMNS).where(jobs.c.row == row)).one())
 
 
+def any_of(connection: Connection, owner_prefix: str) -> bool:
+    """Whether such an owner has a running job: a look that takes no lock."""
+    return connection.execute(select(jobs.c.row).where(_running_of(owner_prefix)).limit(1)).first() is not None
+
+
 def release_dead(connection: Connection, owner_prefix: str) -> int:
     """Queue again every running job of an owner that is known to be dead; returns how many there were."""
-    theirs = and_(jobs.c.state == "running", jobs.c.owner.startswith(owner_prefix, autoescape=True))
-    return connection.execute(update(jobs).where(theirs).values(state="queued", owner=None, lease_until=None)).rowcount
+    return connection.execute(update(jobs).where(_running_of(owner_prefix)).values(state="queued", owner=None, lease_until=None)).rowcount
 
 
 def heartbeat(connection: Connection, job: Job, done: int, total: int, rate: float | None = None) -> bool:
@@ -214,6 +218,10 @@ def state_of(connection: Connection, job: Job) -> tuple[str, str | None]:
     return row.state, row.owner
 
 
+def _running_of(owner_prefix: str) -> ColumnElement[bool]:
+    return and_(jobs.c.state == "running", jobs.c.owner.startswith(owner_prefix, autoescape=True))
+
+
 def _idempotency(kind: str, workspace: str, payload: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical([kind, workspace, payload]).encode()).hexdigest()
 
@@ -225,6 +233,6 @@ def _change(connection: Connection, job: Job, **values: Any) -> bool:
 
 def _audit_so_far(connection: Connection, job: Job) -> None:
     """What was done of a job that ends before its end is on record as if it had been all."""
-    if job.so_far is not None:
+    if job.so_far:
         by, done = Asker(job.workspace, name=job.asker, origin=job.id), job.so_far
         audit.record(connection, by, done["action"], done["object"], {**done["detail"], "job": job.id, "state": job.state})

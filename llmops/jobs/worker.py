@@ -127,7 +127,9 @@ def _queue_daily(home: Home, stop: threading.Event) -> None:
 
 
 def _release_dead(home: Home, slot: Slot) -> None:
-    home.store.write(lambda c: rows.release_dead(c, owner_prefix(home.settings.home, slot)), durable=False)
+    dead = owner_prefix(home.settings.home, slot)
+    if home.store.read(lambda c: rows.any_of(c, dead)):
+        home.store.write(lambda c: rows.release_dead(c, dead), durable=False)
 
 
 def _claim(home: Home, slot: Slot, before: Job | None = None) -> Job | None:

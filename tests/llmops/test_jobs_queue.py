@@ -45,6 +45,9 @@ def test_urgent_jobs_go_first_and_have_a_slot_that_bulk_loads_never_take(store: 
     first, second = put(store, n=1), put(store, n=2)
     quick, quicker = put(store, URGENT, n=3), put(store, URGENT, n=4)
     assert store.read(lambda c: queue_rows.positions(c, None)) == {quick: 1, quicker: 2, first: 3, second: 4}
+    counted = store.read(queue_rows.waiting)
+    assert {name: count for name, (count, _) in counted.items()} == {"urgent": 2, "bulk": 2}
+    assert all(0 <= since < 300 for _, since in counted.values())
     assert claimed(store) == quick
     assert claimed(store, URGENT_ONLY) == quicker
     assert claimed(store, URGENT_ONLY) is None, "no bulk load here, however idle it is"

@@ -283,6 +283,7 @@ def test_t09_another_workspace_has_nothing_of_ours(live: Server, admin: httpx.Cl
     nobody = [
         ("GET", f"/api/v1/jobs/{job_id}", None),
         ("POST", f"/api/v1/jobs/{job_id}/cancel", None),
+        ("POST", f"/api/v1/jobs/{job_id}/retry", None),
         ("GET", "/api/v1/collections/docs", None),
         ("GET", "/api/v1/documents?collection=docs", None),
         ("GET", at, None),
@@ -337,6 +338,7 @@ def test_metrics_name_routes_and_parts_and_nobody(live: Server, admin: httpx.Cli
     assert 'llmops_http_requests_total{method="POST",route="/v1/chat/completions",status="200"}' in text
     assert 'route="/api/v1/jobs/{job_id}",status="404"' in text and "job_nothing" not in text
     assert 'llmops_chain_part_seconds_count{chain="rag",part="embed"}' in text
+    assert 'llmops_jobs_waiting{priority="urgent"}' in text and 'llmops_jobs_longest_wait_seconds{priority="bulk"}' in text
     assert "alice" not in text and "key:" not in text
 
 

@@ -16,7 +16,7 @@ from tests.conftest import OWNER
 from vectorstore import sources, urgency
 from vectorstore.sources import Order, Upload
 
-ROWS = 500
+ROWS = 300
 
 
 @pytest.fixture

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import random
 import signal
+import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import psutil
 import pytest
 from sqlalchemy import select
 
+from llmops.errors import Unavailable
 from llmops.home import Home
+from llmops.testing import HashEncoder
 from tests.crash import LLMOPS, Running
+from vectorstore.engines import RayEngine, engine_for
 from vectorstore.tables import chunks, documents, vectors, versions
 
 pytest.importorskip("ray")
@@ -77,3 +82,26 @@ def test_a_cluster_that_is_not_there_is_a_clear_error_and_the_job_goes_on_later(
     assert job["state"] == "failed"
     refused = ingest(cli, folder, "docs", "--engine", "spark")
     assert refused.rc == 2 and "ray" in refused.stderr
+
+
+class Elsewhere:
+    """Workers of another version, as they would answer."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def submit(self, method: str, *arguments: object, to: int | None = None) -> Future[object]:
+        answer: Future[object] = Future()
+        answer.set_result({"llmops": "0.0.1", "encoder": "another"})
+        return answer
+
+
+def test_a_worker_of_another_version_and_a_missing_ray_are_clear_errors(home: Home, monkeypatch: pytest.MonkeyPatch):
+    home._encoder = HashEncoder()
+    with pytest.raises(Unavailable, match=r"a Ray worker has .*0\.0\.1.*, here it is") as mismatch:
+        RayEngine(home, Elsewhere(), lambda: None)  # type: ignore[arg-type]
+    assert "same version" in mismatch.value.hint
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(Unavailable, match="needs the extra") as missing, engine_for(home, "ray", lambda: None):
+        pass
+    assert missing.value.hint == "pip install 'llmops[ray]'"
