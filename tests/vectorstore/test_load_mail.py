@@ -149,6 +149,13 @@ def test_a_mail_without_text_is_found_by_its_subject() -> None:
     assert one(mail("\n", subject="Only this").as_bytes()).text == "Only this"
 
 
+def test_a_mail_whose_text_is_none_keeps_what_is_attached() -> None:
+    message = mail()
+    message.add_attachment("Sound.", filename="a.txt")
+    broken = message.as_bytes().replace(b"Hello.", bytes(range(256)).replace(b"\n", b"").replace(b"\r", b"") * 3).replace(b"7bit", b"8bit", 1)
+    assert told(load(broken)) == [(None, "its text is not text in any known encoding"), ("a.txt", "Sound.")]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

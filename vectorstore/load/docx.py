@@ -19,6 +19,7 @@ _AROUND_BLOCKS = frozenset(("sdtContent", "ins", "moveTo", "customXml", "smartTa
 _BLOCKS = ("p", "tbl", "sdt", "AlternateContent")
 _SPACES = re.compile(r"[ \t\u00a0]+")
 _FILE_NAME = re.compile(r"[\w .()-]+\.(?:png|jpe?g|gif|bmp|tiff?|emf|wmf|svg)", re.IGNORECASE)
+_CODE = re.compile(r"[0-9A-Fa-f]{1,4}")
 _OFF = ("0", "false", "off")
 
 
@@ -197,7 +198,8 @@ def _spelled(name: str, element: Any) -> str | None:
         case "noBreakHyphen":
             return "-"
         case "sym":
-            code = int(attribute(element, "char") or "0", 16)
+            shown = attribute(element, "char") or ""
+            code = int(shown, 16) if _CODE.fullmatch(shown) else 0
             return "" if not 0x20 <= code < 0xE000 else chr(code)  # the others are signs of one font only
         case "docPr":
             shown = (attribute(element, "descr") or "").strip()

@@ -95,6 +95,7 @@ class _Bodies:
             _Bodies(one).read(inner)
             spellings.append(one)
             self._mail.attached += one.attached
+            self._mail.problem = self._mail.problem or one.problem
         with_text = [one for one in spellings if any(body.strip() for _, body in one.bodies)]
         plain = [one for one in with_text if all(kind == "text" for kind, _ in one.bodies)]
         self._mail.bodies += (plain or with_text or [Mail()])[0].bodies
@@ -104,8 +105,12 @@ class _Bodies:
         name = _file_name(part)
         is_text = kind in ("text/plain", "text/html") and not name and part.get_content_disposition() != "attachment"
         if is_text:
-            text = decode(content, _charset(part)) if content.strip() else ""
-            self._mail.bodies.append(("html" if kind == "text/html" else "text", text))
+            try:
+                text = decode(content, _charset(part)) if content.strip() else ""
+            except InvalidInput as error:  # what is attached may be sound
+                self._mail.problem = f"its text is {error}"
+            else:
+                self._mail.bodies.append(("html" if kind == "text/html" else "text", text))
         elif content or name:
             known = _EXTENSIONS.get(kind, "")
             name = plain_name(name, "attachment")

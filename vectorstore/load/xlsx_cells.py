@@ -177,10 +177,10 @@ def _text(element: Any) -> str:
 
 def _forms(root: Any | None) -> dict[int, str]:
     """What the numbers of a cell are, by its style: "d", "t" and "dt" for dates and times, "%", nothing for others."""
-    codes = {int(one.get("numFmtId") or 0): _form(one.get("formatCode") or "") for one in (root.iter("{*}numFmt") if root is not None else ())}
-    known = {**_DATES, **_PERCENTS, **codes}
+    codes = {one.get("numFmtId"): _form(one.get("formatCode") or "") for one in (root.iter("{*}numFmt") if root is not None else ())}
+    known = {str(number): form for number, form in (_DATES | _PERCENTS).items()} | codes
     styles = child(root, "cellXfs")
-    return {index: known.get(int(one.get("numFmtId") or 0), "") for index, one in enumerate(styles if styles is not None else ())}
+    return {index: known.get(one.get("numFmtId"), "") for index, one in enumerate(styles if styles is not None else ())}
 
 
 def _form(code: str) -> str:
