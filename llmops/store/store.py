@@ -28,7 +28,6 @@ __all__ = ["Connection", "Store"]
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
-_NO_ROOM = {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMMAP"}  # for the file or its log, and for the log's index
 
 
 class Store:
@@ -97,7 +96,7 @@ def _store_errors() -> Iterator[None]:
     except OperationalError as failure:
         if getattr(failure.orig, "sqlite_errorname", "") == "SQLITE_ERROR":  # SQLite's driver calls a wrong statement so, too
             raise
-        if getattr(failure.orig, "sqlite_errorname", "") in _NO_ROOM or "No space left" in str(failure.orig):
+        if getattr(failure.orig, "sqlite_errorname", "") == "SQLITE_FULL" or "No space left" in str(failure.orig):
             raise DiskFull(f"the disk of the store is full: {_first_line(failure)}", hint=FREE_SPACE) from failure
         raise StoreError(f"the store cannot answer: {_first_line(failure)}", hint=_way_out(failure)) from failure
     except InterfaceError as failure:  # the connection was closed under it
@@ -123,6 +122,7 @@ def _way_out(failure: DBAPIError) -> str:
     hints = {
         "locked": "another process is writing; try again",
         "lock timeout": "another process is writing; try again",
+        "disk I/O error": "the disk is full or broken: free some space, and look into the system's log",
         "unable to open": "check that LLMOPS_HOME can be written",
         "readonly": "check that LLMOPS_HOME can be written",
     }

@@ -88,7 +88,7 @@ def test_t51_an_ingestion_on_a_full_disk_says_so_and_goes_on_later(disk: SmallDi
     for number in range(300):
         (pages / f"{number}.md").write_text(PAGE.format(number) * 8)
     assert llmops("keys", "create", "a", "--role", "admin").returncode == 0
-    for leave in (0, 100_000, 1_000_000, 2_000_000):
+    for leave in (0, 100_000, 1_000_000):
         disk.fill(leave)
         full = llmops("ingest", "pages", "--collection", "docs")
         assert full.returncode == 3 and "full" in full.stderr and "hint: " in full.stderr, full.stderr
