@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from llmops.home import Home
     from llmops.jobs.context import JobContext
 
-RECIPE = "1"
+RECIPE = "2"
 """Moves when parsing or chunking changes what comes out, so that unchanged files are read again."""
 EMBEDDED_AT_ONCE = 64
 """Texts between two looks whether the job must stop: a fraction of a second."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from vectorstore.load.decode import decode
 from vectorstore.load.parsed import Failed, Fields, Parsed
@@ -12,11 +13,31 @@ from vectorstore.load.records import Row, documents
 
 def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
     """A document for each line that is not empty; a row's number is that of its line."""
-    return documents(_rows(decode(content)), name, fields)
+    return documents(_rows(_lines(content)), name, fields)
 
 
-def _rows(text: str) -> Iterator[Row]:
-    for number, line in enumerate(text.split("\n"), 1):
+def _lines(content: bytes) -> Iterator[str | None]:
+    """The lines; None for one that is broken in a file of UTF-8."""
+    lines = content.split(b"\n")
+    texts = [_utf8(line) for line in lines]
+    broken, good = texts.count(None), sum(text is not None and not text.isascii() for text in texts)
+    if not broken or good < broken or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return iter(decode(content).split("\n"))  # UTF-8 without a fault, or another encoding
+    return (text if text is None else text.strip("\r\ufeff") for text in texts)
+
+
+def _utf8(line: bytes) -> str | None:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _rows(lines: Iterable[str | None]) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        if line is None:
+            yield number, f"line {number} is not UTF-8"
+            continue
         if not line.strip():
             continue
         try:
