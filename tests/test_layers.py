@@ -60,6 +60,9 @@ HOMES = {
     "urllib3": HTTP,
     "urllib.request": HTTP,
     "http.client": HTTP,
+    "pypdfium2": ["vectorstore/load/pdf*.py", "vectorstore/load/ocr.py"],
+    "pypdf": ["vectorstore/load/pdf_bounds.py"],
+    "reportlab": [],
     "openai": [],
     "litellm": [],  # two of its releases of 2026 carried malware
     "sqlite3": [],  # opening and closing the store's file with it drops our driver's locks

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import logging
 
 import pytest
 from pypdf import PdfReader, PdfWriter
 
 from llmops.errors import InvalidInput
 from vectorstore.load import Fields, Parsed, parse
-from vectorstore.load.pdf import paragraphs
 
 
 def pdf(*pages: list[str], title: str = "") -> bytes:
@@ -45,40 +43,12 @@ def test_pages_are_counted_from_one_and_may_be_empty() -> None:
     document = load(pdf(["First page."], [], ["Third page."], title="The report"))
     assert document.text == "First page.\n\nThird page."
     assert [block.page for block in document.blocks] == [1, 3]
-    assert (document.title, document.metadata) == ("The report", {"pages": 3})
+    assert (document.title, document.metadata) == ("The report", {"pages": 3, "pages_without_text": 1})
 
 
-@pytest.mark.parametrize("title", ["", "Microsoft Word - a.doc", "untitled", "report.tex"])
+@pytest.mark.parametrize("title", ["", "Microsoft Word - a.doc", "untitled", "report.tex", "report_final"])
 def test_a_title_that_is_none_gives_way_to_the_stem(title: str) -> None:
     assert load(pdf(["x"], title=title)).title == "report"
-
-
-def test_lines_become_paragraphs() -> None:
-    page = "\n".join(
-        [
-            "Heading",
-            "The first paragraph goes on over the line end because it is hyphen-",
-            "ated and its lines are full, so that they are joined to one line",
-            "which ends here.",
-            "A second one begins on a line of its own and is itself as long as",
-            "that. It ends.",
-            "- an item",
-            "- another item",
-        ]
-    )
-    assert paragraphs(page) == [
-        "Heading",
-        "The first paragraph goes on over the line end because it is hyphenated and its lines are full, so that they are joined to one line"
-        " which ends here.",
-        "A second one begins on a line of its own and is itself as long as that. It ends.",
-        "- an item",
-        "- another item",
-    ]
-
-
-def test_japanese_lines_are_joined_without_a_space() -> None:
-    lines = ["サーバーを起動するには、次のコマンドを実行してください。このコマンドは設定", "を読み込み、必要な部品を起動します。"]
-    assert paragraphs("\n".join(lines)) == ["".join(lines)]
 
 
 def test_an_encrypted_file_says_so() -> None:
@@ -103,9 +73,3 @@ def test_a_broken_file_says_so_and_nothing_on_stderr(content: bytes, capfd: pyte
     with pytest.raises(InvalidInput, match=r"broken PDF|no text"):
         load(content)
     assert capfd.readouterr() == ("", "")
-    assert not logging.getLogger("pypdf").isEnabledFor(logging.ERROR)
-
-
-def test_scanned_pages_are_no_text() -> None:
-    with pytest.raises(InvalidInput, match=r"^no text$"):
-        load(pdf([], []))

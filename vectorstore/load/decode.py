@@ -106,13 +106,14 @@ def _decoded(content: bytes, declared: str | None) -> str:
 
 
 def _utf8(content: bytes) -> str | None:
-    """As UTF-8. A few broken bytes among many good ones are replaced: the rest would be unreadable in any other encoding."""
+    """As UTF-8. A few broken bytes among good ones are replaced: hardly any text in another encoding has good ones by chance."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         text = content.decode("utf-8", "replace")
         broken = text.count("\ufffd")
-        return text if len(_NOT_ASCII.findall(text)) > 20 * broken else None
+        good = len(_NOT_ASCII.findall(text)) - broken
+        return text if good >= 2 * broken else None
 
 
 def _attempt(content: bytes, encoding: str) -> str | None:

@@ -1,4 +1,4 @@
-"""HTML to reading text: the main part of a page, without its scripts, menus and forms."""
+"""HTML to reading text: the blocks of the main part of a page, without its scripts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lxml import etree, html
 from llmops.errors import InvalidInput
 from llmops.types import CELL_JOINT
 from vectorstore.load.decode import decode
+from vectorstore.load.html_main import metadata_of, parts, strip, title_of
 from vectorstore.load.parsed import NO_TEXT, BlockKind, Failed, Fields, Parsed, TextBuilder
 
 _DECLARED = re.compile(rb"<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*[\"']?([\w.:-]{2,40})", re.IGNORECASE)
@@ -18,40 +19,41 @@ _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 _NEVER_READ = frozenset(
     ("script", "style", "template", "head", "noscript", "iframe", "object", "svg", "canvas", "select", "textarea", "button", "audio", "video")
 )
-_AROUND_THE_TEXT = frozenset(("nav", "header", "footer", "aside", "form"))
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _INLINE_NAMES = """a abbr acronym b bdi bdo big cite code data del dfn em font i img input ins kbd label mark math q s samp small span strike strong
     sub sup time tt u var wbr"""
 _INLINE = frozenset(_INLINE_NAMES.split())
 _BLOCKS_IN_CELLS = ("table", *_HEADINGS, "pre", "ul", "ol", "article", "section")
+_EXPONENT = re.compile(r"\s*[-−–+]?\d{1,9}\s*")
 _SPACES = re.compile(r"[ \t\n\r\f]+")
 
 
 def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
-    """An HTML page as one document: what stands in `main` or in its articles, else in its body."""
+    """An HTML page as one document: its main part, without what stands around it."""
     declared = _DECLARED.search(content[:4096])
-    root = _tree(decode(content, declared[1].decode("ascii", "replace") if declared else None))
+    source = decode(content, declared[1].decode("ascii", "replace") if declared else None)
+    root = _tree(source)
     if root is None:
         raise InvalidInput(NO_TEXT)
-    title = root.findtext(".//title") or ""
-    parts = [*root.iter("main")][:1] or [part for part in root.iter("article") if next(part.iterancestors("article"), None) is None]
-    builder = TextBuilder()
-    for part in parts:
-        _Walk(builder, _NEVER_READ | _AROUND_THE_TEXT).walk(part)
+    title, metadata = title_of(root).strip(), metadata_of(root)
+    strip(root)
     stem = PurePosixPath(name).stem
+    builder = TextBuilder()
+    for part in parts(root):
+        _Walk(builder).walk(part)
     try:
-        return [builder.finish(title.strip() or builder.first_heading or stem)]
-    except InvalidInput:  # no such part, or nothing in it
+        return [builder.finish(title or builder.first_heading or stem, metadata)]
+    except InvalidInput:  # there is nothing but navigation
         builder = TextBuilder()
-        _Walk(builder, _NEVER_READ).walk(root)
-        return [builder.finish(title.strip() or builder.first_heading or stem)]
+        _Walk(builder).walk(_tree(source))
+        return [builder.finish(title or builder.first_heading or stem, metadata)]
 
 
 def add_html(builder: TextBuilder, source: str) -> None:
     """The text of a piece of HTML that stands in another document."""
     root = _tree(source)
     if root is not None:
-        _Walk(builder, _NEVER_READ).walk(root)
+        _Walk(builder).walk(root)
 
 
 def _tree(source: str) -> Any:
@@ -70,9 +72,8 @@ def _tree(source: str) -> Any:
 class _Walk:
     """One pass over a tree, without recursion: a page may be nested a thousand levels deep."""
 
-    def __init__(self, builder: TextBuilder, dropped: frozenset[str]) -> None:
+    def __init__(self, builder: TextBuilder) -> None:
         self._builder = builder
-        self._dropped = dropped
         self._buffer: list[str] = []
         self._lists: list[int | None] = []
         self._marker = ""
@@ -86,7 +87,7 @@ class _Walk:
                 self._end(element)
                 if element is not root and element.tail:
                     self._buffer.append(element.tail)
-            elif tag in self._dropped or element.get("hidden") is not None:
+            elif tag in _NEVER_READ or element.get("hidden") is not None:
                 events.skip_subtree()
             elif tag in ("pre", *_HEADINGS) or (tag == "table" and next(element.iterdescendants(*_BLOCKS_IN_CELLS), None) is None):
                 self._flush()
@@ -102,6 +103,8 @@ class _Walk:
             self._buffer.append("\v")
         elif tag == "img":
             self._buffer.append(f" {element.get('alt') or ''} ")
+        elif tag == "sup":
+            self._buffer.append(_raised(element, "".join(self._buffer[-2:])))
         elif tag not in _INLINE:
             self._flush()
             if tag in ("ul", "ol", "menu"):
@@ -116,7 +119,7 @@ class _Walk:
 
     def _end(self, element: Any) -> None:
         tag = element.tag
-        if tag in _INLINE or tag == "br" or tag in self._dropped:
+        if tag in _INLINE or tag == "br" or tag in _NEVER_READ:
             return
         self._flush()
         if tag in ("ul", "ol", "menu") and self._lists:
@@ -128,15 +131,15 @@ class _Walk:
     def _whole(self, element: Any) -> None:
         """An element that is read in one piece."""
         if element.tag == "pre":
-            self._add("code", _text_of(element, self._dropped))
+            self._add("code", _text_of(element))
         elif element.tag == "table":
-            rows = (CELL_JOINT.join(_collapsed(_text_of(cell, self._dropped)) for cell in row.iterchildren("td", "th")) for row in element.iter("tr"))
+            rows = (CELL_JOINT.join(_collapsed(_text_of(cell)) for cell in row.iterchildren("td", "th")) for row in element.iter("tr"))
             caption = element.findtext("caption") or ""
             self._add("paragraph", _collapsed(caption))
             self._add("table", "\n".join(row for row in rows if row.strip(" |")))
         else:
             self._marker = ""
-            self._builder.heading(_HEADINGS[element.tag], _text_of(element, self._dropped))
+            self._builder.heading(_HEADINGS[element.tag], _text_of(element))
             self._after_item = False
 
     def _flush(self) -> None:
@@ -157,7 +160,7 @@ class _Walk:
         self._after_item = bool(self._lists)
 
 
-def _text_of(element: Any, dropped: frozenset[str]) -> str:
+def _text_of(element: Any) -> str:
     """All text in an element, as it is, a line end for each `br`."""
     parts: list[str] = []
     events = etree.iterwalk(element, events=("start", "end"))
@@ -165,11 +168,19 @@ def _text_of(element: Any, dropped: frozenset[str]) -> str:
         if event == "end":
             if inner is not element and inner.tail:
                 parts.append(inner.tail)
-        elif inner.tag in dropped:
+        elif inner.tag in _NEVER_READ:
             events.skip_subtree()
         else:
+            if inner.tag == "sup":
+                parts.append(_raised(inner, "".join(parts[-2:])))
             parts.append("\n" if inner.tag == "br" else (inner.get("alt") or "") if inner.tag == "img" else inner.text or "")
     return "".join(parts)
+
+
+def _raised(element: Any, before: str) -> str:
+    """What stands for the raising of a raised number: 10^23 is not 1023."""
+    inner = element[0] if len(element) == 1 and not (element.text or "").strip() else element  # as in <sup><b>2</b></sup>
+    return "^" if before[-1:].isalnum() and len(inner) == 0 and _EXPONENT.fullmatch(inner.text or "") else ""
 
 
 def _collapsed(text: str) -> str:

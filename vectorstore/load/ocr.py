@@ -1,9 +1,10 @@
-"""Text of scanned pages, by Tesseract, where the extra `ocr` and the program `tesseract` are installed."""
+"""Text of scanned pages, by Tesseract, where that program is installed."""
 
 from __future__ import annotations
 
-import importlib.util
+import os
 import shutil
+import subprocess
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -27,14 +28,14 @@ _MANY_PATHS = 50
 
 def is_installed() -> bool:
     """Whether pages can be recognised."""
-    return shutil.which("tesseract") is not None and importlib.util.find_spec("pytesseract") is not None
+    return shutil.which("tesseract") is not None
 
 
 def hint() -> str:
     """What to do about a document of images."""
     if is_installed():
         return "no text was recognised on them: scan them anew, upright and at 300 dots per inch, or in a language that Tesseract has"
-    return "install the extra llmops[ocr] and the program tesseract to have scanned pages read"
+    return "install the program tesseract (on Debian: tesseract-ocr and tesseract-ocr-jpn) to have scanned pages read"
 
 
 def recognised(document: Any, pages: Sequence[int], deadline: float) -> dict[int, list[str]]:
@@ -54,36 +55,47 @@ def recognised(document: Any, pages: Sequence[int], deadline: float) -> dict[int
 @cache
 def languages() -> str:
     """What Tesseract is told to read, as `eng+jpn`."""
-    import pytesseract
-
-    there = [name for name in pytesseract.get_languages() if name not in ("osd", "equ")]
+    lines = _tesseract(["--list-langs"], b"", SECONDS_PER_PAGE).split("\n")[1:]
+    there = [name for line in lines if (name := line.strip()) and name not in ("osd", "equ")]
     first = [name for name in PREFERRED if name in there]
     return "+".join([*first, *(name for name in there if name not in first)][:_MOST_LANGUAGES])
 
 
 def _page(document: Any, number: int, seconds: float) -> list[str]:
-    import pytesseract
-
     page = document[number]
     try:
         width, height = page.get_size()
         if width <= 0 or height <= 0 or not _is_drawn_on(page):
             return []
         scale = min(DOTS / 72, (MOST_PIXELS / (width * height)) ** 0.5)
-        image = page.render(scale=scale, grayscale=True).to_pil()
-        text = pytesseract.image_to_string(image, lang=languages(), timeout=seconds)
-    except (RuntimeError, pytesseract.TesseractError):  # out of time, or nothing that it can read
+        picture = _picture(page.render(scale=scale, grayscale=True))
+        text = _tesseract(["stdin", "stdout", "-l", languages()], picture, seconds)
+    except (OSError, subprocess.SubprocessError, pypdfium2.PdfiumError):  # out of time, or nothing that it can read
         return []
     finally:
         page.close()
     return [unwrapped(paragraph) for part in clean(text).split("\n\n") if (paragraph := part.strip("\n")).strip()]
 
 
+def _picture(bitmap: Any) -> bytes:
+    """A drawn page in the format PGM, which needs no library to write."""
+    rows = bytes(bitmap.buffer)
+    body = b"".join(rows[start : start + bitmap.width] for start in range(0, bitmap.stride * bitmap.height, bitmap.stride))
+    return b"P5 %d %d 255\n" % (bitmap.width, bitmap.height) + body
+
+
+def _tesseract(arguments: list[str], given: bytes, seconds: float) -> str:
+    """What Tesseract writes. Raises `OSError` and `subprocess.SubprocessError`."""
+    program = shutil.which("tesseract") or "tesseract"
+    environment = {**os.environ, "OMP_THREAD_LIMIT": "1"}  # its threads wait for each other more than they help
+    done = subprocess.run([program, *arguments], input=given, capture_output=True, timeout=seconds, check=True, env=environment)
+    return done.stdout.decode("utf-8", "replace")
+
+
 def _is_drawn_on(page: Any) -> bool:
     """Whether there may be letters on a page: in an image, or drawn as outlines."""
-    paths = 0
-    for thing in page.get_objects(filter=(pypdfium2.raw.FPDF_PAGEOBJ_IMAGE, pypdfium2.raw.FPDF_PAGEOBJ_PATH), max_depth=3):
-        paths += 1
+    kinds = (pypdfium2.raw.FPDF_PAGEOBJ_IMAGE, pypdfium2.raw.FPDF_PAGEOBJ_PATH)
+    for paths, thing in enumerate(page.get_objects(filter=kinds, max_depth=3), 1):
         if thing.type == pypdfium2.raw.FPDF_PAGEOBJ_IMAGE or paths > _MANY_PATHS:
             return True
     return False

@@ -36,7 +36,7 @@ _PASSWORD = 4
 def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
     """A PDF file as one document whose blocks know their page.
 
-    Pages without text are recognised where the extra `ocr` is installed; else they are counted in `pages_without_text`.
+    Pages without text are recognised where Tesseract is installed; else they are counted in `pages_without_text`.
     """
     deadline = time.monotonic() + SECONDS
     refuse_bombs(content)

@@ -35,7 +35,9 @@ def refuse_bombs(content: bytes) -> None:
         for inflated in _inflated(content[match.end() : end if end >= 0 else len(content)]):
             size += inflated
             if size > min(MOST_INFLATED, left):
-                raise InvalidInput(f"a stream of it inflates to more than {min(MOST_INFLATED, left) // 2**20} MB", hint="save it again from a PDF reader")
+                raise InvalidInput(
+                    f"a stream of it inflates to more than {min(MOST_INFLATED, left) // 2**20} MB", hint="save it again from a PDF reader"
+                )
         left -= size
 
 

@@ -28,9 +28,10 @@ _BOLD = re.compile(r"bold|black|heavy|semibd|demi|[-_ ]w[6-9]\b", re.IGNORECASE)
 _MONO = re.compile(r"mono|courier|consol|menlo|typewriter|cmtt", re.IGNORECASE)
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _LIGATURES = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)}
-_BLANK = frozenset((0, 9, 10, 13, 32, 160, 0xFFFE, 0xFFFF))
+_BLANK = frozenset((0, 9, 10, 13, 32, 160, 0xFFFF))
 _WIDE = 0x2E80  # from here on: Chinese, Japanese, Korean
-_LINE_END_HYPHEN = "\x02"  # PDFium's sign for a hyphen at which a line ends
+_HYPHENS = {2: "-", 0xFFFE: "-"}  # PDFium's signs for a hyphen at which a line ends
+_SPELLED = _LIGATURES | _HYPHENS
 
 
 class Run(NamedTuple):
@@ -165,7 +166,7 @@ class _Reader:
             return
         pdfium.FPDFText_GetCharOrigin(self._raw, start, ctypes.byref(self._x), ctypes.byref(self._y))
         first, last = self._box_of(start), self._box_of(end - 1)
-        text = "".join(map(chr, codes[start:end])).replace(_LINE_END_HYPHEN, "-").translate(_LIGATURES)
+        text = "".join(map(chr, codes[start:end])).translate(_SPELLED)
         if not text.isascii():
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         x0, bottom, x1, top = min(first[0], last[0]), min(first[1], last[1]), max(first[2], last[2]), max(first[3], last[3])

@@ -14,9 +14,13 @@ MARGIN = 0.12
 _LONGEST = 160
 _DIGITS = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(
-    r"[-–—\s]*(?:(?P<word>page|seite|p\.|ページ|頁|第)\s*)?(?P<number>\d{1,4})(?:\s*(?:/|of|von|sur|de)\s*\d{1,4})?\s*(?:ページ|頁)?[-–—\s]*", re.IGNORECASE
+    r"[-–—\s]*(?:(?P<word>page|seite|p\.|ページ|頁|第)\s*)?(?P<number>\d{1,4})(?:\s*(?:/|of|von|sur|de)\s*\d{1,4})?\s*(?:ページ|頁)?[-–—\s]*",
+    re.IGNORECASE,
 )
-_NUMBERING = re.compile(r"(?:(?P<dotted>\d{1,2}(?:\.\d{1,2}){0,5})\.?|(?P<top>(?:chapter|part|appendix|kapitel)\s+\w{1,4}|第\s*\d{1,3}\s*[章部編]))[\s:.　]+\S", re.IGNORECASE)
+_NUMBERING = re.compile(
+    r"(?:(?P<dotted>\d{1,2}(?:\.\d{1,2}){0,5})\.?|(?P<top>(?:chapter|part|appendix|kapitel)\s+\w{1,4}|第\s*\d{1,3}\s*[章部編]))[\s:.　]+\S",
+    re.IGNORECASE,
+)
 _SECTION = re.compile(r"第\s*\d{1,3}\s*[節項条]")
 _ENDS_A_SENTENCE = re.compile(r"[.,;。、]$")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -32,15 +36,15 @@ def running_lines(sheets: Sequence[tuple[float, Sequence[Run]]]) -> list[set[int
             letters[run.size] += len(run.text)
     largest = 1.3 * letters.most_common(1)[0][0] if letters else 0.0  # what is larger is a heading
     outer = [[(index, run) for index, run in enumerate(runs) if run.size <= largest and _is_outer(run, height)] for height, runs in sheets]
-    for page, runs in enumerate(outer):
-        for _, run in runs:
+    for page, placed in enumerate(outer):
+        for _, run in placed:
             for place in _places(run):
                 seen[_DIGITS.sub("#", run.text), place].add(page)
     enough = 2 if len(sheets) < 6 else 3
     dropped: list[set[int]] = []
-    for page, runs in enumerate(outer):
+    for page, placed in enumerate(outer):
         found = set()
-        for index, run in runs:
+        for index, run in placed:
             pages = max(len(seen[_DIGITS.sub("#", run.text), place]) for place in _places(run))
             number = _PAGE_NUMBER.fullmatch(run.text)
             if pages >= enough or (number and (number["word"] or int(number["number"]) == page + 1)):

@@ -122,7 +122,7 @@ def _parts_columns(items: Sequence[Item], at: float) -> bool:
     if any(len(side) < 3 for side in sides) or over > 0.7 * min(map(len, sides)) + 3:
         return False
     for side in sides:
-        texts = [width(item.text) for item in side if isinstance(item, Run)]
+        texts = [sum(width(run.text) + 1 for run in row) for row in rows([item for item in side if isinstance(item, Run)])]
         if texts and median(texts) < 16:
             return False
     tops, ends = [min(item.y0 for item in side) for side in sides], [max(item.y1 for item in side) for side in sides]

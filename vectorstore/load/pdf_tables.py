@@ -66,9 +66,11 @@ def _grids(rules: Sequence[Rule]) -> list[_Grid]:
     groups: dict[int, tuple[list[Rule], list[Rule]]] = {}
     for index, rule in enumerate([*level, *upright]):
         groups.setdefault(first(index), ([], []))[index >= len(level)].append(rule)
-    grids = (
-        _Grid(_apart([(r.x0 + r.x1) / 2 for r in up]), _apart([(r.y0 + r.y1) / 2 for r in flat]), up, flat) for flat, up in groups.values() if flat and up
-    )
+    grids = [
+        _Grid(_apart([(rule.x0 + rule.x1) / 2 for rule in up]), _apart([(rule.y0 + rule.y1) / 2 for rule in flat]), up, flat)
+        for flat, up in groups.values()
+        if flat and up
+    ]
     return [grid for grid in grids if len(grid.xs) > 2 and len(grid.ys) > 2]
 
 
@@ -165,12 +167,8 @@ def _columns(lines: list[list[Run]]) -> Table | None:
     bounds = _column_bounds(cells)
     if len(bounds) < 2 or sum(len({_column(run, bounds) for run in row}) == len(row) for row in full) < 0.8 * len(full):
         return None
-    # Columns of text fill their lines, cells do not.
-    for x0, x1 in bounds:
-        column = [run for run in cells if x0 - 1 <= run.x0 <= x1 + 1]
-        if x1 - x0 > 80 and len(column) > 3 and sum(run.x1 - run.x0 > 0.75 * (x1 - x0) for run in column) > 0.6 * len(column):
-            if sum(width(run.text) for run in column) > 20 * len(column):
-                return None
+    if any(_is_running_text([run for run in cells if x0 - 1 <= run.x0 <= x1 + 1], x1 - x0) for x0, x1 in bounds):
+        return None
     grid: list[list[str]] = []
     for row in lines:
         texts = [""] * len(bounds)
@@ -189,6 +187,14 @@ def _columns(lines: list[list[Run]]) -> Table | None:
         max(run.y1 for run in everything),
         _text([CELL_JOINT.join(texts) for texts in grid]),
     )
+
+
+def _is_running_text(column: list[Run], wide: float) -> bool:
+    """Whether the lines of a column fill it, as those of a text do and cells do not."""
+    if wide <= 80 or len(column) < 4:
+        return False
+    filling = sum(run.x1 - run.x0 > 0.75 * wide for run in column)
+    return filling > 0.6 * len(column) and sum(width(run.text) for run in column) > 20 * len(column)
 
 
 def _column_bounds(cells: Sequence[Run]) -> list[tuple[float, float]]:
