@@ -134,7 +134,7 @@ def test_t55_what_is_attached_to_a_mail_is_found_and_what_is_hostile_takes_nothi
     assert found(cli, "Zugspitze")[0] == "mail.eml#peaks.csv#2"
     assert found(cli, "When did the committee meet?")[0] == "mail.eml"
     (listed,) = [row for row in cli("documents", "list", "--collection", "docs", "--json").json["data"] if row["external_id"] == "mail.eml"]
-    assert cli("documents", "show", listed["id"], "--json").json["metadata"]["attachments_not_read"] == "plan.dwg"
+    assert cli("documents", "show", listed["document_id"], "--json").json["metadata"]["attachments_not_read"] == "plan.dwg"
 
 
 def test_t10_rights_narrow_every_search_and_change_at_once(home: Home, cli, folder):
