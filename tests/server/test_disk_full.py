@@ -135,6 +135,7 @@ def test_t51_a_segment_a_backup_and_a_restore_that_find_no_room_leave_nothing(di
     assert llmops("restore", tmp_path / "b.zip", "--force").returncode == 0
 
 
+@pytest.mark.prove
 def test_t51_an_encoder_that_finds_no_room_for_its_export_says_so(disk: SmallDisk, env: dict[str, str], tmp_path: Path) -> None:
     cache = {**env, "LLMOPS_CACHE": str(disk.folder / "cache")}
     full = disk.run([LLMOPS, "ingest", tmp_path / "llmops.toml", "--collection", "docs"], cwd=tmp_path, env=cache)

@@ -102,7 +102,6 @@ def test_t35_any_damage_of_any_file_is_seen_before_it_is_used(home: Home, segmen
     write_segments(home, collection)
     assert opened(home, collection) == 1
     assert [aside.name.partition("-")[2] for aside in (home.settings.home / "quarantine").iterdir()] == [path.name]
-    check_collection(home, "docs", ["number 7 of the harbour"])
 
 
 @pytest.mark.parametrize("what", ["indexes", "collection", "segment"])
