@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmops import plugins
-from llmops.errors import LLMOpsError, Unavailable
+from llmops.errors import ConnectionFailed, LLMOpsError, Unavailable
+from llmops.outbound import check_listens
 from llmops.output import one_line
 
 if TYPE_CHECKING:
@@ -185,9 +185,9 @@ def _check_reachable(address: str) -> None:
     if not host or not port.isdigit():
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
-    except (OSError, OverflowError) as failure:
-        raise _not_joined(address, failure) from failure
+        check_listens(host.strip("[]"), int(port), _PATIENCE)
+    except ConnectionFailed as failure:
+        raise _not_joined(address, failure) from None
 
 
 def _not_joined(address: str, failure: Exception) -> LLMOpsError:
