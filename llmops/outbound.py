@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -215,11 +214,3 @@ def _shown(url: str) -> str:
     place = re.split(r"[?#]", place, maxsplit=1)[0]
     place = place.rpartition("@")[2]
     return f"{scheme}{slashes}{place}"[:200] if slashes else place[:200]
-
-
-def check_listens(host: str, port: int, seconds: float) -> None:
-    """Raise `ConnectionFailed` unless something listens at an address that the operator has named. Nothing is sent."""
-    try:
-        socket.create_connection((host, port), seconds).close()
-    except (OSError, OverflowError) as failure:
-        raise ConnectionFailed(f"nothing answers at {host}:{port}: {failure}", hint="check the address") from None
