@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 RESTARTS = 3
 """How often Ray starts an actor again whose process died; its calls are made again, so they must bear that."""
 STORE_BYTES = 256 * 2**20
-_PATIENCE = 5.0
 _lock = threading.Lock()
 _PREFIX = "llmops-ray-"
 _users = 0
@@ -112,6 +110,8 @@ def _join(settings: RaySettings) -> None:
     global _users, _folder
     if not settings.address:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=_TOKEN)  # Ray reads them when it is imported
+    else:
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # it would look for a quarter of an hour for a cluster that is not there
     try:
         with _signals_kept():
             import ray
@@ -120,9 +120,7 @@ def _join(settings: RaySettings) -> None:
     with _lock:
         if not _users:
             where: dict[str, Any] = {"address": settings.address}
-            if settings.address:
-                _check_reachable(settings.address)
-            else:
+            if not settings.address:
                 _sweep()
                 _folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")  # not below the home: a path of a socket must be short
                 where = {"address": "local", "num_cpus": settings.workers or None, "include_dashboard": False}
@@ -177,17 +175,6 @@ def _signals_kept() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _check_reachable(address: str) -> None:
-    """Ray itself would wait for a minute. An address without a port, such as "auto", is Ray's to find."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
-    except (OSError, OverflowError) as failure:
-        raise _not_joined(address, failure) from failure
 
 
 def _not_joined(address: str, failure: Exception) -> LLMOpsError:
