@@ -44,7 +44,9 @@ def test_what_a_page_says_of_itself() -> None:
 def test_a_pdf_of_an_office(data_dir: Path) -> None:
     document = load((data_dir / "docs/files/sample_pdf_1.pdf").read_bytes(), "sample_pdf_1.pdf")
     assert (document.title, document.metadata["pages"], document.metadata["pages_without_text"]) == ("A sample PDF file", 4, 1)
-    places = [document.text.index(text) for text in ("free of charge in 1993", "publishing workflows", "The quick brown fox jumped over the lazy dog.")]
+    places = [
+        document.text.index(text) for text in ("free of charge in 1993", "publishing workflows", "The quick brown fox jumped over the lazy dog.")
+    ]
     assert places == sorted(places)
     (table,) = [document.text[block.start : block.end] for block in document.blocks if block.kind == "table"]
     assert "B | 234,523.00 | The quick brown fox jumped over the lazy dog. | 54x growth" in table.split("\n")
