@@ -41,7 +41,6 @@ class Engine(Protocol):
 
     ahead: int
 
-
     @property
     def encoder(self) -> Embedder: ...
 
