@@ -278,12 +278,3 @@ def cli(tmp_path: Path, settings: Settings) -> Callable[..., Ran]:
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def data_dir() -> Path:
-    """The folder of public data sets; tests that need it are skipped without it."""
-    folder = Path(os.environ.get("LLMOPS_DATA") or REPOSITORY.parent / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip("no data sets: LLMOPS_DATA names no folder")
-    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ def engine_for(home: Home, name: str, go_on: Callable[[], None]) -> Iterator[Eng
     Raises `UnknownName`, and `Unavailable` where a cluster is not to be had or not as we are.
     """
     parsing = home.settings.parsing
-    limits = Limits(parsing.seconds, parsing.memory_mb, parsing.max_pages)
+    limits = Limits(parsing.seconds, parsing.memory_mb, parsing.max_pages, pictures=shutil.which("tesseract") is not None)
     if name == LOCAL:
         with ParserPool(limits) as parsers:
             yield LocalEngine(home, parsers, limits)

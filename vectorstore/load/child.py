@@ -44,7 +44,7 @@ def _answer(content: bytes, asked: Json) -> Iterator[bytes]:
         for one in parse(content, asked["name"], Fields(**asked["fields"])):
             yield wire.line_of(one)
     except InvalidInput as error:
-        yield wire.line({"error": str(error), "hint": error.hint})
+        yield wire.line({"error": str(error), "hint": error.hint, "over": isinstance(error, limits.OverLimit)})
     except MemoryError:
         yield wire.line({"memory": True})
     else:

@@ -12,15 +12,16 @@ OUT_OF_MEMORY = 77
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds of time, megabytes of memory and pages for one file."""
+    """Seconds of time, megabytes of memory and pages for one file; and whether pages that are pictures can be read."""
 
     seconds: float = 30.0
     memory_mb: int = 512
     pages: int = 2000
+    pictures: bool = False
 
 
 class OverLimit(InvalidInput):
-    """The file took more than it may. With other limits it may be read."""
+    """The file takes more than there is. With other limits it may be read."""
 
 
 _now = Limits()

@@ -17,15 +17,15 @@ import pypdfium2
 from llmops.errors import InvalidInput
 from vectorstore.load import ocr
 from vectorstore.load.decode import clean
+from vectorstore.load.limits import OverLimit, now
 from vectorstore.load.parsed import NO_TEXT, Failed, Fields, Parsed, TextBuilder
 from vectorstore.load.pdf_bounds import refuse_bombs, refuse_lost_pages
 from vectorstore.load.pdf_glyphs import Sheet, sheet_of
 from vectorstore.load.pdf_headings import first_large, mark_headings, running_lines, without
 from vectorstore.load.pdf_layout import Part, parts_of
 
-MOST_PAGES = 2000
-SECONDS = 25.0
-"""For the pages of one file: less than a loader's process is given, so that the reason can be told."""
+SHARE_OF_TIME = 0.8
+"""Of the time of one file, for its pages: less than all of it, so that the reason can be told."""
 _MOST_BOOKMARKS = 5000
 _NO_TITLE = re.compile(r"untitled|microsoft word|powerpoint|\.(?:docx?|pdf|pptx?|tex|indd|qxd)$|^\W*$|^\w+_\w+$", re.IGNORECASE)
 _DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?")
@@ -38,13 +38,14 @@ def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
 
     Pages without text are recognised where Tesseract is installed; else they are counted in `pages_without_text`.
     """
-    deadline = time.monotonic() + SECONDS
+    limits = now()
+    deadline = time.monotonic() + limits.seconds * SHARE_OF_TIME
     refuse_bombs(content)
     document = _opened(content)
     try:
         count = len(document)
-        if count > MOST_PAGES:
-            raise InvalidInput(f"has {count:,} pages, {MOST_PAGES:,} are read", hint="split it")
+        if count > limits.pages:
+            raise OverLimit(f"has {count:,} pages, {limits.pages:,} are read", hint="split it, or raise [parsing] max_pages in llmops.toml")
         refuse_lost_pages(content, count)
         sheets = _sheets(document, count, deadline)
         empty = [page for page, sheet in enumerate(sheets) if not sheet.runs]
@@ -97,7 +98,8 @@ def _sheets(document: Any, count: int, deadline: float) -> list[Sheet]:
 
 def _look_at(deadline: float, number: int, count: int) -> None:
     if time.monotonic() > deadline:
-        raise InvalidInput(f"takes longer than {SECONDS:.0f} seconds: {number - 1:,} of {count:,} pages were read", hint="split it")
+        reason = f"takes longer than {now().seconds * SHARE_OF_TIME:.0f} seconds: {number - 1:,} of {count:,} pages were read"
+        raise OverLimit(reason, hint="split it, or raise [parsing] seconds in llmops.toml")
 
 
 def _parts(sheets: Sequence[Sheet], texts: dict[int, list[str]], outline: dict[int, list[tuple[int, str]]], deadline: float) -> list[Part]:
@@ -152,4 +154,4 @@ def _built(parts: Sequence[Part]) -> TextBuilder:
 
 def _no_text(count: int) -> InvalidInput:
     pages = "its page is an image" if count == 1 else f"all {count:,} pages are images"
-    return InvalidInput(f"{NO_TEXT}: {pages}", hint=ocr.hint())
+    return (InvalidInput if ocr.is_installed() else OverLimit)(f"{NO_TEXT}: {pages}", hint=ocr.hint())

@@ -197,7 +197,8 @@ class _Parser:
                 yield None
                 return
             if "error" in message:
-                yield InvalidInput(str(message["error"]), hint=str(message.get("hint") or ""))
+                kind = OverLimit if message.get("over") else InvalidInput
+                yield kind(str(message["error"]), hint=str(message.get("hint") or ""))
                 return
             if "memory" in message:
                 raise _NeedsMemory
