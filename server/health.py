@@ -135,7 +135,7 @@ class Health:
         if not self._rooms.loaded:
             return {"ok": False, "detail": "loading"}
         waiting = dict.fromkeys(plugins.names("deliveries"), 0) | self._rooms.home.store.read(outbox.waiting)
-        observe_outbox(waiting)
+        observe_outbox(waiting, self._rooms.home.store.read(outbox.dropped))
         return {"ok": True, "detail": f"{sum(waiting.values())} waiting", "waiting": waiting}
 
 

@@ -23,6 +23,7 @@ requests = Counter("llmops_http_requests_total", "Requests by route and status; 
 seconds = Histogram("llmops_http_request_seconds", "Seconds until the last byte of a response.", ["method", "route"], buckets=_SECONDS)
 part_seconds = Histogram("llmops_chain_part_seconds", "Seconds of each part of a chain's answer.", ["chain", "part"], buckets=_PART_SECONDS)
 outbox_waiting = Gauge("llmops_outbox_waiting", "Messages that another store must still be told.", ["topic"], multiprocess_mode="mostrecent")
+outbox_dropped = Gauge("llmops_outbox_dropped", "Messages given up since the home began.", ["topic"], multiprocess_mode="mostrecent")
 jobs_waiting = Gauge("llmops_jobs_waiting", "Jobs that wait for their turn.", ["priority"], multiprocess_mode="mostrecent")
 longest_wait = Gauge("llmops_jobs_longest_wait_seconds", "Since when the oldest of them waits.", ["priority"], multiprocess_mode="mostrecent")
 
@@ -43,10 +44,12 @@ def observe_parts(chain: str, timings: Mapping[str, float]) -> None:
         part_seconds.labels(chain, part).observe(milliseconds / 1000)
 
 
-def observe_outbox(waiting: Mapping[str, int]) -> None:
-    """Note how many messages wait, by topic."""
+def observe_outbox(waiting: Mapping[str, int], dropped: Mapping[str, int]) -> None:
+    """Note how many messages wait, and how many were given up, by topic."""
     for topic, count in waiting.items():
         outbox_waiting.labels(topic).set(count)
+    for topic, count in dropped.items():
+        outbox_dropped.labels(topic).set(count)
 
 
 def observe_jobs(waiting: Mapping[str, tuple[int, float]]) -> None:

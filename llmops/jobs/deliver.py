@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 PAUSE, PATIENCE = 0.5, 2.0
 LONGEST_QUIET = 30.0
+LOOK_EVERY = 60.0
+"""Seconds between two looks whether too many messages wait."""
 
 
 class Topic:
@@ -28,9 +30,14 @@ class Topic:
         self.name = name
         self._failures = 0
         self._quiet_until = 0.0
+        self._next_look = 0.0
 
     def deliver(self, home: Home) -> bool:
         """Deliver one batch; returns whether there may be more to deliver now."""
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + LOOK_EVERY
+            if dropped := home.store.write(lambda c: outbox.drop_oldest(c, self.name), durable=False):
+                log.error("topic %r: its store is away for too long; the %d oldest messages are given up", self.name, dropped)
         if time.monotonic() < self._quiet_until:
             return False
         items = home.store.read(lambda c: outbox.due(c, self.name))

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, func, select, text
 
 from llmops import plugins
 from llmops.checks import RESTORE, Check, Finding
-from llmops.store import blobs
+from llmops.store import blobs, outbox
+from llmops.store import outbox as outbox_rows
 from llmops.store.metadata import metadata
 from llmops.store.migrate import load_tables, revision
 from llmops.store.tables import blobs as blob_table
@@ -97,15 +98,17 @@ def _look_at_outbox(home: Home) -> Iterator[Finding]:
     def look(connection: Connection) -> Finding:
         found = Finding("outbox", hint="see that what it is for is up: [mlflow] in llmops.toml")
         known = plugins.names("deliveries")
-        query = select(outbox.c.topic, func.count(), func.max(outbox.c.attempts), func.min(outbox.c.due_at), func.max(outbox.c.error))
+        query = select(messages.c.topic, func.count(), func.max(messages.c.attempts), func.min(messages.c.due_at), func.max(messages.c.error))
         total = 0
-        for topic, count, attempts, due, error in connection.execute(query.group_by(outbox.c.topic)):
+        for topic, count, attempts, due, error in connection.execute(query.group_by(messages.c.topic)):
             total += count
             if topic not in known:
                 found.faults.append(f"{count} of topic {topic!r}, which nothing delivers")
             elif attempts and due < time.time() - STUCK:
                 found.faults.append(f"{count} of topic {topic!r} wait for more than a day: {error}")
         found.detail = f"{total} waiting"
+        if dropped := sum(outbox.dropped(connection).values()):
+            found.detail += f", {dropped} given up since the home began"
         return found
 
     yield home.store.read(look)

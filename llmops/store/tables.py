@@ -27,4 +27,11 @@ outbox = Table(
     Column("due_at", Double, nullable=False),
     Column("error", String(500)),
 )
+outbox_drops = Table(
+    "outbox_drops",
+    metadata,
+    Column("topic", String(64), primary_key=True),
+    Column("dropped", Row, nullable=False, comment="messages that were given up, for too many waited behind them"),
+    Column("last_at", Double, nullable=False),
+)
 Index("ix_outbox_topic_due_at", outbox.c.topic, outbox.c.due_at)

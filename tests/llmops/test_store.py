@@ -341,6 +341,22 @@ def test_every_acknowledged_write_survives_kill_9(store_settings: Settings, seco
 # --- The outbox -------------------------------------------------------------------------------------------------------
 
 
+def test_t58_a_spool_is_bounded_and_what_it_gives_up_is_counted(store: Store) -> None:
+    def tell(connection, topic: str, first: int, last: int) -> None:
+        for number in range(first, last):
+            outbox.tell(connection, topic, f"key {number}", {})
+
+    store.write(lambda connection: tell(connection, "traces", 0, 10))
+    store.write(lambda connection: tell(connection, "other", 0, 2))
+    assert store.write(lambda connection: outbox.drop_oldest(connection, "traces", keep=10)) == 0
+    assert store.read(outbox.dropped) == {}
+    assert store.write(lambda connection: outbox.drop_oldest(connection, "traces", keep=4)) == 6
+    store.write(lambda connection: tell(connection, "traces", 10, 11))
+    assert store.write(lambda connection: outbox.drop_oldest(connection, "traces", keep=4)) == 1
+    assert [item.key for item in store.read(lambda connection: outbox.due(connection, "traces"))] == ["key 7", "key 8", "key 9", "key 10"]
+    assert (store.read(outbox.dropped), store.read(outbox.waiting)["other"]) == ({"traces": 7}, 2)
+
+
 def test_the_outbox_tells_in_order_and_once(store: Store) -> None:
     for number in range(3):
         store.write(lambda connection, number=number: outbox.tell(connection, "traces", f"key {number}", {"number": number}))

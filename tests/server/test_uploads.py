@@ -66,3 +66,19 @@ def test_t40_a_file_name_of_an_upload_is_never_a_path(live: Server, name: bytes)
         else:
             assert reply.status_code == 422 and reply.json()["error"]["hint"]
     assert not any("/" in one and not one.startswith("%") for one in names(live))
+
+
+def test_t33_what_parses_is_in_no_process_that_serves(live: Server) -> None:
+    """A file that takes its parser half a minute holds up neither the requests meanwhile nor the cancelling of its job."""
+    slow = b"[a][b" * 400_000
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY.decode()}"}
+    with live.client() as client:
+        accepted = client.post("/api/v1/documents", content=form(b"slow.md", slow[: 2**21 - 2**12]), headers=headers).raise_for_status().json()
+        parser = wait_until(lambda: [child for child in live.children() if "vectorstore.load.child" in child.cmdline()])
+        for _ in range(20):
+            client.post("/api/v1/search", json={"collection": "docs", "query": "How do I stop the server?"}).raise_for_status()
+        served = [mapped.path for process in (*live.children("http"), *live.children("worker")) for mapped in process.memory_maps()]
+        assert not [path for path in served if "pdfium" in path or "lxml" in path]
+        assert client.get(f"/api/v1/jobs/{accepted['id']}").json()["state"] == "running"
+        client.post(f"/api/v1/jobs/{accepted['id']}/cancel").raise_for_status()
+        wait_until(lambda: not [child for child in parser if child.is_running()])
