@@ -12,11 +12,10 @@ from sqlalchemy import Connection, func, select, text
 from llmops import plugins
 from llmops.checks import RESTORE, Check, Finding
 from llmops.store import blobs, outbox
-from llmops.store import outbox as outbox_rows
 from llmops.store.metadata import metadata
 from llmops.store.migrate import load_tables, revision
 from llmops.store.tables import blobs as blob_table
-from llmops.store.tables import outbox
+from llmops.store.tables import outbox as messages
 
 if TYPE_CHECKING:
     from llmops.home import Home
