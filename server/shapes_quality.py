@@ -94,6 +94,7 @@ class QualityShape(Reply):
     tokens: Count
     empty: Count
     too_short: Count
+    pages_without_text: Count
     failures: list[FailureCount]
     languages: dict[str, Count]
     untitled: Count

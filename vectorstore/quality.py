@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 TOO_SHORT = 10
 """Estimated tokens below which a text says hardly anything: two shingles' worth of words."""
+UNREAD_PAGES = "pages_without_text"
+"""The metadata of a document that say how many of its pages are pictures that nobody could read."""
 MOST_SHOWN = 20
 MOST_OF_A_GROUP = 10
 MOST_REASONS = 20
@@ -112,19 +114,25 @@ def _content(found: Sequence[Row], failures: list[tuple[str, int]]) -> Json:
         "documents": {"ready": len(found), "failed": sum(reasons.values()), "without_profile": len(found) - len(profiled)},
         "characters": {"total": sum(sizes), "median": sizes[len(sizes) // 2] if sizes else 0, "longest": sizes[-1] if sizes else 0},
         "tokens": sum(row.tokens for row in profiled),
-        "empty": reasons[NO_TEXT],
+        "empty": sum(count for reason, count in reasons.items() if reason.startswith(NO_TEXT)),
         "too_short": sum(row.tokens < TOO_SHORT for row in profiled),
         "failures": [{"reason": reason, "documents": count} for reason, count in reasons.most_common(MOST_REASONS)],
         "languages": dict(Counter(row.language for row in profiled).most_common()),
+        "pages_without_text": sum(_unread_pages(row) for row in found),
         "untitled": sum(row.untitled for row in found),
         "missing_metadata": _gaps(found),
         "pii": {label: dict(counts) for label, counts in sorted(pii.items())},
     }
 
 
+def _unread_pages(row: Row) -> int:
+    pages = row.metadata.get(UNREAD_PAGES)
+    return max(0, pages) if isinstance(pages, int) else 0
+
+
 def _reason(error: str) -> str:
-    """Why a document failed, without what is its own: numbers, quotations, and what the ingestion added."""
-    reason = error.split("; ")[0]
+    """Why a document failed, without what is its own: numbers, quotations, the way out, and what the ingestion added."""
+    reason = re.sub(r" \([^()]*\)$", "", error.split("; ")[0])
     reason = re.sub(r"'[^']*'|\"[^\"]*\"", "…", reason)
     return re.sub(r"[0-9][0-9,.]*", "N", reason)[:200] or "no reason"
 
@@ -135,7 +143,7 @@ def _gaps(found: Iterable[Row]) -> list[Json]:
     fields: Counter[tuple[str, str]] = Counter()
     for row in found:
         documents[row.source] += 1
-        fields.update((row.source, name) for name, value in row.metadata.items() if value is not None and value != "")
+        fields.update((row.source, name) for name, value in row.metadata.items() if value is not None and value != "" and name != UNREAD_PAGES)
     gaps = [
         {"source": source, "field": name, "have": have, "lack": documents[source] - have}
         for (source, name), have in fields.items()

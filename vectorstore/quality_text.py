@@ -17,6 +17,7 @@ def run_lines(report: Json) -> Iterator[str]:
         yield f"  languages: {_counted(report['languages'])}; {report['tokens']:,} tokens"
     duplicates = {"exact duplicates": report["exact_duplicates"], "near duplicates": report["near_duplicates"]}
     lacking = {"empty": report["empty"], "too short": report["too_short"], "without a title": report["untitled"]}
+    lacking |= {"pages without text": report["pages_without_text"]}
     found = {name: count for name, count in {**duplicates, **lacking}.items() if count}
     if found:
         yield "  look at: " + ", ".join(f"{count:,} {name}" for name, count in found.items())
@@ -38,7 +39,7 @@ def lines(report: Json) -> Iterator[str]:
         yield f"  languages: {_counted(report['languages'])}"
     for failure in report["failures"]:
         yield f"  failed  {failure['documents']:,}: {failure['reason']}"
-    for name in ("empty", "too_short", "untitled"):
+    for name in ("empty", "too_short", "untitled", "pages_without_text"):
         if report[name]:
             yield f"  {name.replace('_', ' ')}: {report[name]:,}"
     yield from _duplicates("exact duplicates", report["exact_duplicates"])
