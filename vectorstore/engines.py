@@ -33,6 +33,8 @@ class Parsing(Protocol):
 
     def documents(self, go_on: Callable[[], None]) -> Iterator[Parsed | Failed]: ...
 
+    def drop(self) -> None: ...
+
 
 class Engine(Protocol):
     """Where files are parsed, within `limits`, and where texts get the vectors of the home's encoder.
@@ -117,6 +119,9 @@ class RemoteParsing:
         except TimeoutError:
             return False
         return True
+
+    def drop(self) -> None:
+        self._call.cancel()
 
     def documents(self, go_on: Callable[[], None]) -> Iterator[Parsed | Failed]:
         found, refused = awaited(self._call, go_on)

@@ -24,7 +24,7 @@ from vectorstore.engines import Engine, engine_for
 from vectorstore.index import write_segments
 from vectorstore.language import FIELD, language
 from vectorstore.load import Failed, Parsed
-from vectorstore.load.limits import OverLimit
+from vectorstore.load.limits import Interrupted, OverLimit
 from vectorstore.measure import Measure
 from vectorstore.profile import profile
 from vectorstore.publishing import Place, Step, prune, publish
@@ -98,7 +98,10 @@ class _Ingestion:
         for opened in self.reader.opened(pieces, self._go_on):
             self.measure.begin(opened.piece.size)
             self._go_on()
-            self._take(opened)
+            try:
+                self._take(opened)
+            finally:
+                opened.drop()
             if self._is_full():
                 self._flush()
         self._flush()
@@ -148,6 +151,7 @@ class _Ingestion:
         before = self.known.get(piece.path)
         self.held = set(before.external_ids) if before else set()
         if not opened.is_read or any(map(self._is_anothers, {piece.path, *self.held})):
+            self.seen.update(self.held)  # the file is there: nothing of it is pruned
             self._refuse(piece.path)
             return
         acl = piece.upload.acl if piece.upload else self.order.acl
@@ -169,8 +173,7 @@ class _Ingestion:
         flushed = 0
         for parsed in self.reader.parsed(opened, self._go_on):
             if isinstance(parsed, InvalidInput):
-                fingerprint = self.reader.with_limits(opened.fingerprint) if isinstance(parsed, OverLimit) else opened.fingerprint
-                self._fail_whole(piece.path, fingerprint, with_way_out(parsed), acl, external_ids)
+                self._fail_whole(piece.path, self._fingerprint_of(opened, parsed), with_way_out(parsed), acl, external_ids)
                 return
             self.measure.document(parsed)
             if self._is_full():
@@ -185,7 +188,13 @@ class _Ingestion:
             else:
                 self._add(piece, external_id, parsed, opened.content, blob, acl)
         failpoint("ingest.parsed")
-        self._close(piece.path, files.Ingested(opened.fingerprint, external_ids))
+        self._close(piece.path, files.Ingested(opened.fingerprint, external_ids, blob))
+
+    def _fingerprint_of(self, opened: Opened, failure: InvalidInput) -> str:
+        """By which a file that failed is known: it is read again once it may take more, or at once where it is not to blame."""
+        if isinstance(failure, Interrupted):
+            return files.UNFINISHED
+        return self.reader.with_limits(opened.fingerprint) if isinstance(failure, OverLimit) else opened.fingerprint
 
     def _add(self, piece: Piece, external_id: str, parsed: Parsed, content: bytes, blob: str, acl: list[str] | None) -> None:
         """Put a document into the batch, unless it is there already as it should be."""

@@ -29,22 +29,25 @@ class Original:
 def original(connection: Connection, asker: Asker, document_id: str, version: int | None = None) -> Original:
     """The bytes that a document was read from: of its newest version, or of one that is named.
 
-    A file may hold documents of others, as a row of a CSV file beside other rows. So a key gets the bytes of a document that
-    is a whole file, if it may read all that the file holds; an earlier version, of which that is not known, only the owner.
+    A file may hold documents of others, as a row of a CSV file beside other rows. So a key gets the bytes only where it may
+    read every document of the file that has just these bytes as it was last read; others only the owner gets.
     Raises `NotPermitted`, and `UnknownName` where there is no such document or version, or its bytes were let go of.
     """
     found = (find_live if version is None else find)(connection, asker, document_id)
+    if not found["version"]:
+        raise UnknownName("original", document_id, hint=f"it was never read: {found['error']}")
     wanted = version or found["version"]
     blob = originals.blob_of(connection, found["row"], wanted)
     if blob is None:
         raise UnknownName("version", str(wanted), hint=f"the newest is {found['version']}")
-    whole = originals.may_read_whole(connection, found["collection_row"], found["source"], found["external_id"], asker)
-    if not whole or (wanted != found["version"] and not asker.owner):
+    place = found["collection_row"], found["source"]
+    file = originals.file_of(connection, *place, blob, found["external_id"])
+    if not asker.owner and (file is None or not originals.may_read_all(connection, *place, file[1].external_ids, asker)):
         raise NotPermitted("the file of this document is not for this key as a whole", hint="GET .../text gives the document's own text")
     content = blobs.load(connection, blob)
     if content is None:
         raise UnknownName("original", document_id, hint="[retention] originals let go of its bytes")
-    return Original(PurePosixPath(found["external_id"]).name or document_id, content)
+    return Original(PurePosixPath(found["external_id"] if file is None else file[0]).name or document_id, content)
 
 
 def chunk_in_place(connection: Connection, asker: Asker, chunk_id: str, around: int = AROUND) -> Json:

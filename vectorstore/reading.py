@@ -57,32 +57,57 @@ class Opened:
     error: str = ""
     parsing: Parsing | None = None
 
+    def drop(self) -> None:
+        """Nobody reads what is left of it."""
+        if self.parsing is not None:
+            self.parsing.drop()
+
 
 class Reader:
     """Opens the files of an order. `is_wanted` says, by a file and its fingerprint, whether it will have to be parsed."""
 
     def __init__(self, store: Store, order: Order, engine: Engine, is_wanted: Callable[[Piece, str], bool]) -> None:
         self._store, self._order, self._engine, self._is_wanted = store, order, engine, is_wanted
+        self._ahead: deque[Opened] = deque()
+        self._late: deque[Opened] = deque()
 
     def opened(self, pieces: Iterable[Piece], go_on: Callable[[], None]) -> Iterator[Opened]:
         """Each file once, in order but for those that take long. `go_on` is called while one is waited for, and may raise."""
-        ahead: deque[Opened] = deque()
-        late: deque[Opened] = deque()
         for piece in pieces:
-            ahead.append(self._open(piece))
-            if len(ahead) > self._engine.ahead or sum(len(one.content) for one in ahead) > BYTES_AHEAD:
-                yield from _next(ahead, late, go_on)
-        while ahead:
-            yield from _next(ahead, late, go_on)
-        yield from late
+            self._ahead.append(self._open(piece))
+            if len(self._ahead) > self._engine.ahead or sum(len(one.content) for one in self._ahead) > BYTES_AHEAD:
+                yield from self._next(go_on)
+        while self._ahead:
+            yield from self._next(go_on)
+        while self._late:
+            yield self._late.popleft()
 
     def parsed(self, opened: Opened, go_on: Callable[[], None]) -> Iterator[Parsed | Failed | InvalidInput]:
         """The documents of a file, and at last why it, or the rest of it, cannot be read."""
         try:
-            parsing = opened.parsing or self._submit(opened)
-            yield from parsing.documents(go_on)
+            if opened.parsing is None:
+                self._make_way()
+                opened.parsing = self._submit(opened)
+            yield from opened.parsing.documents(go_on)
         except InvalidInput as failure:
             yield failure
+
+    def _next(self, go_on: Callable[[], None]) -> Iterator[Opened]:
+        """The first of those ahead, unless it takes long, and what came late and is there now."""
+        first = self._ahead.popleft()
+        # With ids of their own two files may hold the same document, and the later one counts: their order must not depend on the load.
+        if first.parsing is None or self._order.fields.id or first.parsing.wait(PATIENCE):
+            yield first
+        else:
+            self._late.append(first)
+        while self._late and (len(self._late) > MOST_LATE or _is_there(self._late[0], go_on)):
+            yield self._late.popleft()
+
+    def _make_way(self) -> None:
+        """Let the parsers go on for a file whose turn it is: those ahead of it wait to be read, and would hold them up for ever."""
+        for other in (*self._ahead, *self._late):
+            other.drop()
+            other.parsing = None
 
     def with_limits(self, fingerprint: str) -> str:
         """The fingerprint of a file that took more than it may: another one as soon as it may take more."""
@@ -130,17 +155,6 @@ class Reader:
 def with_way_out(failure: LLMOpsError) -> str:
     """What an error says of a document, on one line."""
     return f"{failure} ({failure.hint})" if failure.hint else str(failure)
-
-
-def _next(ahead: deque[Opened], late: deque[Opened], go_on: Callable[[], None]) -> Iterator[Opened]:
-    """The first of those ahead, unless it takes long, and what came late and is there now."""
-    first = ahead.popleft()
-    if first.parsing is None or first.parsing.wait(PATIENCE):
-        yield first
-    else:
-        late.append(first)
-    while late and (len(late) > MOST_LATE or _is_there(late[0], go_on)):
-        yield late.popleft()
 
 
 def _is_there(opened: Opened, go_on: Callable[[], None]) -> bool:

@@ -134,4 +134,5 @@ files = Table(
     Column("part", Integer, primary_key=True, autoincrement=False, comment="a file that is not read to its end is written down in parts"),
     Column("fingerprint", String(64), nullable=False, comment="hash of the bytes and of every option that shapes the result"),
     Column("external_ids", Json, nullable=False),
+    Column("blob_hash", String(64), comment="of the bytes as they were last read; none where they could not be read to their end"),
 )

@@ -52,7 +52,7 @@ def enqueue(
     idempotency = _idempotency(kind, workspace, payload)
     if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": int(idempotency[:15], 16)})
-    waiting = select(jobs.c.id).where(jobs.c.idempotency == idempotency, jobs.c.state == "queued")
+    waiting = select(jobs.c.id).where(jobs.c.idempotency == idempotency, jobs.c.asker == asker, jobs.c.state == "queued")
     if (joined := connection.execute(waiting.order_by(jobs.c.row).limit(1)).scalar()) is not None:
         return str(joined)
     job_id = f"job_{uuid.uuid4().hex}"
@@ -135,6 +135,7 @@ def retry(connection: Connection, asker: Asker, job_id: str) -> Job:
         hint = "order it again, if something has changed" if job.state == "done" else f"`llmops jobs wait {job_id}` waits for it"
         raise Conflict(f"job {job_id} is {job.state}", hint=hint)
     same = select(jobs.c.id).where(jobs.c.idempotency == _idempotency(job.kind, job.workspace, job.payload), jobs.c.state == "queued")
+    same = same.where(jobs.c.asker == job.asker)
     if (waiting := connection.execute(same.limit(1)).scalar()) is not None:
         raise Conflict(f"the same work is queued already, as {waiting}", hint=f"`llmops jobs wait {waiting}` waits for it")
     anew = {"done": 0, "total": 0, "rate": None, "so_far": None, "error": None, "owner": None, "lease_until": None, "finished_at": None}

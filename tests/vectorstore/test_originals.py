@@ -12,13 +12,14 @@ from llmops.types import Asker
 from vectorstore import documents
 from vectorstore.documents import Handed
 from vectorstore.originals import chunk_in_place, original
+from vectorstore.sharing import share
 
 ALICE = Asker("poc", frozenset({"user:alice", "workspace:poc"}), name="alice")
 
 
 @pytest.fixture
 def ids(store_home):
-    """A page and rows of one file, of which one row is not for Alice."""
+    """A page, and rows of one file."""
     owner = Asker("poc", owner=True)
     page = "# Ports\n\nA port is a number.\n\n## Which one\n\nThe server takes port 8000.\n".encode("utf-8-sig")
     rows = b'{"id": "a", "text": "For all."}\n{"id": "b", "text": "For few."}\n'
@@ -37,12 +38,34 @@ def test_the_original_is_what_was_handed_in_byte_for_byte(store_home, ids):
     assert found.content.decode("utf-8-sig").startswith("# Ports")
 
 
-def test_t10_the_file_of_a_row_is_the_owners_alone_for_it_holds_other_rows(store_home, ids):
-    row = next(document_id for external_id, document_id in ids.items() if external_id.startswith("faq.jsonl#"))
+def test_t10_the_file_of_a_row_is_for_who_may_read_every_row_of_it(store_home, ids):
+    row = ids["faq.jsonl#1"]
+    assert store_home.store.read(lambda c: original(c, ALICE, row)).name == "faq.jsonl"
+    store_home.store.write(lambda c: share(c, Asker("poc", owner=True), ids["faq.jsonl#2"], ["group:hr"]))
     with pytest.raises(NotPermitted, match="as a whole"):
         store_home.store.read(lambda c: original(c, ALICE, row))
     owners = store_home.store.read(lambda c: original(c, Asker("poc", owner=True), row))
     assert b"For few." in owners.content
+
+
+def test_t10_a_file_of_that_name_does_not_open_the_file_that_holds_it(store_home):
+    """Alice may read one attachment of a mail and hands in a file of its name: the mail as a whole is not hers for that."""
+    owner = Asker("poc", owner=True)
+    head = b'From: a@b.example\nSubject: All\nContent-Type: multipart/mixed; boundary="b"\n\n--b\n\nSee below.\n'
+    part = b'--b\nContent-Type: text/plain\nContent-Disposition: attachment; filename="%s"\n\n%s\n'
+    mail = head + part % (b"open.txt", b"For all of us.") + part % (b"salaries.txt", b"Ten thousand coins.") + b"--b--\n"
+
+    def hand_in(asker, name, content):
+        assert finish(store_home, "poc", documents.accept(store_home, asker, "docs", [Handed(name, name, content)])).state == "done"
+
+    hand_in(owner, "m.eml", mail)
+    ids = {row["external_id"]: row["document_id"] for row in store_home.store.read(lambda c: documents.listed(c, owner, "docs"))}
+    store_home.store.write(lambda c: share(c, owner, ids["m.eml#salaries.txt"], ["group:hr"]))
+    hand_in(ALICE, "m.eml#open.txt", b"Mine now.")
+    hand_in(owner, "m.eml", mail + b" ")
+    with pytest.raises(NotPermitted):
+        store_home.store.read(lambda c: original(c, ALICE, ids["m.eml#open.txt"]))
+    assert store_home.store.read(lambda c: original(c, owner, ids["m.eml#open.txt"])).name in ("m.eml", "m.eml#open.txt")
 
 
 def test_an_unknown_version_and_bytes_that_were_let_go_of_are_named(store_home, ids):

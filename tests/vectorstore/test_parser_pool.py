@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from llmops.errors import InvalidInput
+from llmops.errors import InvalidInput, Unavailable
 from tests.vectorstore import traps
 from vectorstore.load import Fields, wire
 from vectorstore.load.limits import Limits
@@ -132,6 +132,32 @@ def test_t55_a_parser_dies_with_a_parent_that_is_killed(trapped, tmp_path):
     assert left and not any(folder.exists() for folder in left), "its folder goes with the next pool"
 
 
+def test_t55_files_that_nobody_reads_hold_up_no_other(pool):
+    unread = [pool.submit(b"rows 5000", "x.trap", Fields()) for _ in range(3)]
+    for parsing in unread:
+        assert parsing.wait(20) or parsing is unread[2]
+        parsing.drop()
+    assert ended(pool, "sleep 0") == "quiet after sleep"
+
+
+def test_t55_a_parser_that_is_killed_from_outside_is_not_the_files_fault(pool):
+    parsing = pool.submit(b"sleep 1.5", "x.trap", Fields())
+    time.sleep(0.7)
+    for child in psutil.Process().children():
+        if "vectorstore.load.child" in child.cmdline():
+            child.kill()
+    assert [one.text for one in parsing.documents()] == ["quiet after sleep"], "it is tried once more"
+
+
+def test_t55_a_parser_that_cannot_start_is_not_the_files_fault(monkeypatch, tmp_path):
+    (tmp_path / "lxml").mkdir()
+    (tmp_path / "yaml.py").write_text("raise ImportError('half an upgrade')")
+    (tmp_path / "charset_normalizer.py").write_text("raise ImportError('half an upgrade')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with ParserPool(Limits(seconds=5)) as pool, pytest.raises(Unavailable, match="no parser can be started"):
+        list(pool.submit(b"# Page", "page.md", Fields()).documents())
+
+
 def test_t55_what_a_parser_started_ends_with_it(pool):
     assert ended(pool, "orphan 61").startswith("failed: takes more")
     assert not [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", "61"]]
@@ -144,16 +170,17 @@ def test_t55_what_a_parser_started_ends_with_it(pool):
         b"[]",
         b"{}",
         b'{"parsed": null}',
-        b'{"parsed": {"title": 1, "text": "x", "blocks": [], "metadata": {}}}',
-        b'{"parsed": {"title": "", "text": "x", "blocks": [[0, 2, "paragraph", [], null]], "metadata": {}}}',
-        b'{"parsed": {"title": "", "text": "x", "blocks": [[0, 1, "script", [], null]], "metadata": {}}}',
-        b'{"parsed": {"title": "", "text": "x", "blocks": [[0, 1, "table", [1], null]], "metadata": {}}}',
-        b'{"parsed": {"title": "", "text": "x\\u0000", "blocks": [], "metadata": {}}}',
-        b'{"parsed": {"title": "\\ud800", "text": "x", "blocks": [], "metadata": {}}}',
-        b'{"parsed": {"title": "", "text": "x", "blocks": [], "metadata": {"a": {"b": 1}}}}',
-        b'{"parsed": {"title": "", "text": "x", "blocks": [], "metadata": {"a": NaN}}}',
-        b'{"parsed": {"title": "", "text": "x", "blocks": [], "metadata": {}, "id": ["x"]}}',
-        b'{"parsed": {"title": "", "text": "x", "blocks": [], "metadata": {}, "row": "1"}}',
+        b'{"parsed": {"title": 1, "text": "x", "blocks": [], "headings": [], "metadata": {}}}',
+        b'{"parsed": {"title": "", "text": "x", "blocks": [[0, 2, "paragraph", 0, null]], "headings": [[]], "metadata": {}}}',
+        b'{"parsed": {"title": "", "text": "x", "blocks": [[0, 1, "script", 0, null]], "headings": [[]], "metadata": {}}}',
+        b'{"parsed": {"title": "", "text": "x", "blocks": [[0, 1, "table", 0, null]], "headings": [[1]], "metadata": {}}}',
+        b'{"parsed": {"title": "", "text": "x\\u0000", "blocks": [], "headings": [], "metadata": {}}}',
+        b'{"parsed": {"title": "\\ud800", "text": "x", "blocks": [], "headings": [], "metadata": {}}}',
+        b'{"parsed": {"title": "", "text": "x", "blocks": [], "headings": [], "metadata": {"a": {"b": 1}}}}',
+        b'{"parsed": {"title": "", "text": "x", "blocks": [], "headings": [], "metadata": {"a": NaN}}}',
+        b'{"parsed": {"title": "", "text": "x", "blocks": [], "headings": [], "metadata": {}, "id": ["x"]}}',
+        b'{"parsed": {"title": "", "text": "x", "blocks": [], "headings": [], "metadata": {}, "row": "1"}}',
+        b'{"parsed": {"title": "", "text": "x", "blocks": [[0, 1, "table", 1, null]], "headings": [[]], "metadata": {}}}',
         b'{"failed": {"reason": "x"}}',
         b'{"failed": {"error": 1}}',
         b"[" * 100_000,

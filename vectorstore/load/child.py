@@ -1,7 +1,8 @@
 """What a parser's process runs: `python -m vectorstore.load.child SECONDS MEMORY_MB PAGES PARENT`.
 
-It reads a line of JSON and then so many bytes from its standard input, answers with a line for each document and a last
-one, `{"end": true}` or `{"error": ..., "hint": ...}`, and waits for the next file. It ends where a file took too much.
+Once it is confined it says `{"ready": true}`. Then it reads a line of JSON and so many bytes from its standard input, answers
+with a line for each document and a last one, `{"end": true}` or `{"error": ..., "hint": ...}`, and waits for the next
+file. It ends where a file took too much.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ def main() -> None:
     os.dup2(2, 1)  # a parser that prints must not be taken for an answer
     logging.disable(logging.CRITICAL)
     confine(kept.memory_mb, int(parent))
+    answers.write(wire.line({"ready": True}))
+    answers.flush()
     while request := sys.stdin.buffer.readline():
         asked = wire.read(request)
         try:
             content = _exactly(sys.stdin.buffer, asked["size"])
         except MemoryError:
             os._exit(limits.OUT_OF_MEMORY)
-        allow_seconds(kept.seconds)
+        allow_seconds(asked["seconds"])
         for line in _answer(content, asked):
             answers.write(line)
             answers.flush()

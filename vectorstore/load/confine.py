@@ -20,7 +20,8 @@ _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 def confine(memory_mb: int, parent: int) -> None:
     """Give up what is not needed, for good. `parent` is the process that this one must not outlive."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
+    for number in (signal.SIGINT, signal.SIGTERM):  # they are for the parent, which ends this one
+        signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -24,11 +24,15 @@ class OverLimit(InvalidInput):
     """The file takes more than there is. With other limits it may be read."""
 
 
+class Interrupted(InvalidInput):
+    """The parser was ended by something else than the file, or had no time of the machine: the file is to be read again."""
+
+
 _now = Limits()
 
 
 def now() -> Limits:
-    """The limits of this process."""
+    """The limits of this process; what it cannot know of itself is as in `Limits()`."""
     return _now
 
 

@@ -8,7 +8,8 @@ import subprocess
 import threading
 import time
 
-LONGEST_LINE = 512 * 2**20
+LONGEST_LINE = 128 * 2**20
+"""Bytes of a document on its way: the longest text, in letters of four bytes each, and what stands beside it."""
 _PIECE = 2**20
 _LOOK_EVERY = 0.2
 
@@ -57,7 +58,8 @@ class Pipes:
             if not piece:
                 raise Broken
             self._received += piece
-        found = bytes(self._received[:end])
+        with memoryview(self._received) as received:
+            found = bytes(received[:end])
         del self._received[: end + 1]
         self._searched = 0
         return found

@@ -18,69 +18,29 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias
 
-from llmops.errors import InvalidInput
-from vectorstore.load import wire
-from vectorstore.load.limits import OUT_OF_MEMORY, Limits, OverLimit
-from vectorstore.load.parsed import Failed, Fields, Parsed
+from llmops.errors import InvalidInput, Unavailable
+from vectorstore.load import loader_for, wire
+from vectorstore.load.limits import OUT_OF_MEMORY, Interrupted, Limits, OverLimit
+from vectorstore.load.parsed import Fields
+from vectorstore.load.parsing import Parsing, Room, Told
 from vectorstore.load.pipes import Broken, Late, Pipes
 
 PROCESSES = 2
-_AHEAD = 32
-"""Documents of a file that wait to be taken before its parser is held up."""
+START_SECONDS = 60.0
+"""For a parser to begin, on a machine with other work."""
+ROWS = frozenset({"jsonl", "csv"})
+"""Loaders that read a file as it comes, so that a large one may take its time."""
+_BYTES_A_SHARE = 8 * 2**20
+"""A file of rows has the time of a document for each so many bytes of it."""
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "PYTHONPATH", "TESSDATA_PREFIX", "SYSTEMROOT")
 _LOOK_EVERY = 0.2
 _FOLDER = "llmops-parser-"
-
-Told: TypeAlias = "Parsed | Failed | Exception | None"
-"""What a parser says: a document, why there are no more, or that this was all."""
-
-
-class Parsing:
-    """One file on its way through a parser."""
-
-    def __init__(self, content: bytes, name: str, fields: Fields) -> None:
-        self.content, self.name, self.fields = content, name, fields
-        self.dropped = threading.Event()
-        self._told: queue.Queue[Told] = queue.Queue(_AHEAD)
-        self._begun = threading.Event()
-
-    def wait(self, seconds: float) -> bool:
-        """Whether its first document, or the reason why it has none, is there within so many seconds."""
-        return self._begun.wait(seconds)
-
-    def documents(self, go_on: Callable[[], None] = lambda: None) -> Iterator[Parsed | Failed]:
-        """The documents of the file as they come; `go_on` is called while they are waited for, and may raise.
-
-        Raises `InvalidInput` where the file, or the rest of it, cannot be read.
-        """
-        while True:
-            try:
-                one = self._told.get(timeout=_LOOK_EVERY)
-            except queue.Empty:
-                go_on()
-                continue
-            if one is None:
-                return
-            if isinstance(one, Exception):
-                raise one
-            yield one
-
-    def tell(self, one: Told) -> None:
-        """Hand on what the parser said; waits while nobody takes it, unless the file was dropped."""
-        self._begun.set()
-        while not self.dropped.is_set():
-            try:
-                self._told.put(one, timeout=_LOOK_EVERY)
-            except queue.Full:
-                continue
-            return
 
 
 class ParserPool:
@@ -91,13 +51,12 @@ class ParserPool:
         self._waiting: queue.SimpleQueue[Parsing | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._busy: set[Parsing] = set()
-        self._lock, self._closed = threading.Lock(), False
-
+        self._lock, self._closed, self._room = threading.Lock(), False, Room()
         _sweep()
 
     def submit(self, content: bytes, name: str, fields: Fields) -> Parsing:
         """Have a file parsed; `name` says by its extension how."""
-        parsing = Parsing(content, name, fields)
+        parsing = Parsing(content, name, fields, self._room)
         with self._lock:
             if self._closed:
                 raise RuntimeError("the parsers are gone")
@@ -130,8 +89,10 @@ class ParserPool:
         try:
             while (parsing := self._waiting.get()) is not None:
                 try:
-                    parser.parse(parsing)
-                except Exception as failure:  # no process can be started: not the file's fault
+                    if not parsing.dropped.is_set():
+                        parser.parse(parsing)
+                except Exception as failure:  # no process can be started, or ours ran out of memory: not the file's fault
+                    parser.end()
                     parsing.tell(failure)
                 with self._lock:
                     self._busy.discard(parsing)
@@ -150,10 +111,11 @@ class _Parser:
         self._parsed = 0
 
     def parse(self, parsing: Parsing) -> None:
-        """Have a file parsed, and tell how it ended. A process that other files went through may fail it innocently: once more, in a new one."""
+        """Have a file parsed, and tell how it ended. What may not be its own fault is tried once more, in a new process."""
         used = self._process is not None and self._parsed > 0
         told, failure = self._attempt(parsing)
-        if failure is not None and used and not told and not isinstance(failure, _TooSlow) and not parsing.dropped.is_set():
+        innocent = (used or isinstance(failure, Interrupted)) and not isinstance(failure, _TooSlow | _Starved)
+        if failure is not None and innocent and not told and not parsing.dropped.is_set():
             told, failure = self._attempt(parsing)
         if failure is not None:
             parsing.tell(failure)
@@ -162,16 +124,15 @@ class _Parser:
         """How many documents were told, and what went wrong with the process, which is then gone."""
         told = 0
         try:
-            for one in self._ask(parsing):
-                parsing.tell(one)
+            for one, size in self._ask(parsing):
+                parsing.tell(one, size)
                 told += 1
                 if parsing.dropped.is_set():
                     self.end()
                     return told, None
             self._parsed += 1
         except Late:
-            self.end()
-            return told, self._too_slow()
+            return told, self._late()
         except (Broken, wire.Garbled) as failure:
             return told, self._how_it_ended(failure)
         except _NeedsMemory:
@@ -179,32 +140,45 @@ class _Parser:
             return told, self._too_large()
         return told, None
 
+    def _late(self) -> InvalidInput:
+        """Why a file was not read in its time: it takes too long, or the machine had no time for it."""
+        computed = _seconds_of(self._process.pid) if self._process is not None else None
+        self.end()
+        if computed is not None and computed < self._limits.seconds / 4 and _is_busy():
+            return _Starved(str(self._too_slow()), hint="the machine was busy; the next ingestion tries again")
+        return self._too_slow()
+
     def _too_slow(self) -> InvalidInput:
         return _TooSlow(f"takes more than {self._limits.seconds:g} s to read", hint=_way_out("seconds"))
 
     def _too_large(self) -> InvalidInput:
         return OverLimit(f"takes more than {self._limits.memory_mb} MB of memory to read", hint=_way_out("memory_mb"))
 
-    def _ask(self, parsing: Parsing) -> Iterator[Told]:
+    def _ask(self, parsing: Parsing) -> Iterator[tuple[Told, int]]:
+        """What the process says of a file, each with its bytes on the way."""
         pipes = self._pipes or self._start()
-        until = time.monotonic() + self._limits.seconds
-        request = {"name": parsing.name, "fields": asdict(parsing.fields), "size": len(parsing.content)}
+        seconds = self._limits.seconds
+        if loader_for(parsing.name) in ROWS:
+            seconds *= max(1.0, len(parsing.content) / _BYTES_A_SHARE)
+        until = time.monotonic() + seconds
+        request = {"name": parsing.name, "fields": asdict(parsing.fields), "size": len(parsing.content), "seconds": seconds}
         pipes.send(wire.line(request), until, parsing.dropped)
         pipes.send(parsing.content, until, parsing.dropped)
         while True:
-            message = wire.read(pipes.line(until, parsing.dropped))
+            line = pipes.line(until, parsing.dropped)
+            message = wire.read(line)
             if "end" in message:
-                yield None
+                yield None, 0
                 return
             if "error" in message:
                 kind = OverLimit if message.get("over") else InvalidInput
-                yield kind(str(message["error"]), hint=str(message.get("hint") or ""))
+                yield kind(str(message["error"]), hint=str(message.get("hint") or "")), 0
                 return
             if "memory" in message:
                 raise _NeedsMemory
             one = wire.document_of(message)
             told = time.monotonic()
-            yield one
+            yield one, len(line)
             until += time.monotonic() - told  # the time that it waited for us is not its own
 
     def _start(self) -> Pipes:
@@ -224,13 +198,26 @@ class _Parser:
             process_group=0,
         )
         self._pipes, self._parsed = Pipes(self._process), 0
+        try:
+            ready = self._pipes.line(time.monotonic() + START_SECONDS, threading.Event())
+        except (Late, Broken) as failure:
+            self.end()
+            raise Unavailable("no parser can be started", hint="`python -m vectorstore.load.child 30 512 2000 0` tells why") from failure
+        if "ready" not in wire.read(ready):
+            raise wire.Garbled("not ready")
         return self._pipes
 
     def _how_it_ended(self, failure: Exception) -> InvalidInput:
         """Why the process ended in the middle of a file."""
         process = self._process
+        if process is not None and isinstance(failure, Broken):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1.0)  # its own end, before we make one
+        by_us = process is None or process.returncode is None
         self.end()
         code = process.returncode if process is not None else 0
+        if code in (-signal.SIGKILL, -signal.SIGTERM) and not by_us:
+            return Interrupted("its parser was killed, most likely for the machine ran out of memory", hint="the next ingestion tries again")
         if code == -signal.SIGXCPU:
             return self._too_slow()
         if code == OUT_OF_MEMORY:
@@ -255,8 +242,26 @@ class _TooSlow(OverLimit):
     """It would take as long the next time."""
 
 
+class _Starved(Interrupted):
+    """It had no time of the machine, and would have none now."""
+
+
 class _NeedsMemory(Exception):
     """The parser ran into its limit of memory."""
+
+
+def _seconds_of(process: int) -> float | None:
+    """What a process has computed so far, where the system tells."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _is_busy() -> bool:
+    """Whether more processes want to compute than there are processors for."""
+    return os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
 def _way_out(setting: str) -> str:

@@ -27,7 +27,9 @@ def line_of(one: Parsed | Failed) -> bytes:
     if isinstance(one, Failed):
         return line({"failed": {name: getattr(one, name) for name in _FAILED}})
     told = {name: getattr(one, name) for name in _PARSED}
-    told["blocks"] = [[block.start, block.end, block.kind, block.headings, block.page] for block in one.blocks]
+    paths: dict[tuple[str, ...], int] = {}  # many blocks stand under the same headings, which may be long
+    told["blocks"] = [[block.start, block.end, block.kind, paths.setdefault(block.headings, len(paths)), block.page] for block in one.blocks]
+    told["headings"] = list(paths)
     return line({"parsed": told})
 
 
@@ -54,18 +56,21 @@ def document_of(message: Json) -> Parsed | Failed:
         if "failed" in message:
             return Failed(_string(told["error"]), **which)
         text = _string(told["text"])
-        blocks = tuple(_block(block, len(text)) for block in told["blocks"])
+        headings = [tuple(map(_string, path)) for path in told["headings"]]
+        blocks = tuple(_block(block, len(text), headings) for block in told["blocks"])
         metadata = {_string(name): _plain(value) for name, value in told["metadata"].items()}
         return Parsed(_string(told["title"]), text, blocks, metadata, **which)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise Garbled(f"{type(error).__name__}: {error}") from None
 
 
-def _block(told: Any, length: int) -> Block:
-    start, end, kind, headings, page = told
+def _block(told: Any, length: int, headings: list[tuple[str, ...]]) -> Block:
+    start, end, kind, path, page = told
     if not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= length and kind in _KINDS):
         raise Garbled("a block outside of its text")
-    return Block(start, end, kind, tuple(map(_string, headings)), _optional(page, int))
+    if not (isinstance(path, int) and 0 <= path < len(headings)):
+        raise Garbled("a block under no headings")
+    return Block(start, end, kind, headings[path], _optional(page, int))
 
 
 def _string(value: Any) -> str:

@@ -162,7 +162,9 @@ def _records(workbook: Workbook, name: str, fields: Fields) -> Iterator[Parsed |
             columns = column_names([cell(header.values.get(at, "")) for at in range(max(header.values) + 1)])
             missing = [field for field in wanted if field not in columns]
             if missing:
-                other.append(Failed(f"no column {missing[0]!r}; columns: {', '.join(columns[:12])}", part=sheet.name[:60]))
+                other.append(
+                    Failed(f"no column {missing[0]!r}; columns: {', '.join(columns[:12])}", part="sheet " + sheet.name[:60].replace("#", "_"))
+                )
                 continue
             usable = True
             for row in found:

@@ -149,7 +149,10 @@ class Workbook:
             return f"{total // 3600}:{total % 3600 // 60:02}" + (f":{total % 60:02}" if total % 60 else "")
         if self._epoch.year == 1899 and days < 60:  # Excel counts a 29th of February 1900
             days += 1
-        moment = self._epoch + timedelta(days=days, seconds=seconds)
+        try:
+            moment = self._epoch + timedelta(days=days, seconds=seconds)
+        except OverflowError:  # beyond the year 9999, be it by a rounded second
+            return f"{number:.15g}"
         return moment.date().isoformat() if form == "d" or not seconds else moment.isoformat(" ", "minutes" if not seconds % 60 else "seconds")
 
 

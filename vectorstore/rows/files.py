@@ -14,23 +14,26 @@ UNFINISHED = ""
 
 
 class Ingested(NamedTuple):
-    """A file as it was last read: the hash of what shaped the result, and the documents that it holds."""
+    """A file as it was last read: the hash of what shaped the result, the documents that it holds, and the hash of its bytes."""
 
     fingerprint: str
     external_ids: list[str]
+    blob_hash: str | None = None
 
 
 def known(connection: Connection, collection_row: int, source: str, path: str | None = None) -> dict[str, Ingested]:
     """Every file of a source, by its path; or only the one at `path`."""
-    wanted = select(files.c.path, files.c.fingerprint, files.c.external_ids).where(files.c.collection_row == collection_row, files.c.source == source)
+    wanted = select(files.c.path, files.c.fingerprint, files.c.external_ids, files.c.blob_hash).where(
+        files.c.collection_row == collection_row, files.c.source == source
+    )
     if path is not None:
         wanted = wanted.where(files.c.path == path)
     found: dict[str, Ingested] = {}
-    for path, fingerprint, external_ids in connection.execute(wanted.order_by(files.c.path, files.c.part)):
+    for path, fingerprint, external_ids, blob_hash in connection.execute(wanted.order_by(files.c.path, files.c.part)):
         if path in found:
             found[path].external_ids.extend(external_ids)
         else:
-            found[path] = Ingested(fingerprint, list(external_ids))
+            found[path] = Ingested(fingerprint, list(external_ids), blob_hash)
     return found
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, exists, func, select
 
 from llmops.store.tables import blobs
 from llmops.types import Asker
+from vectorstore import tables
 from vectorstore.rows import files
 from vectorstore.rows.documents import in_parts
 from vectorstore.rows.hits import only_readable
@@ -28,15 +31,18 @@ def blob_of(connection: Connection, document_row: int, version: int) -> str | No
     return connection.execute(wanted).scalar()
 
 
-def may_read_whole(connection: Connection, collection_row: int, source: str, path: str, asker: Asker) -> bool:
-    """Whether a document is a whole file, and the asker may read every document that the file holds."""
-    if asker.owner:
-        return True
-    file = files.known(connection, collection_row, source, path).get(path)
-    if file is None or path not in file.external_ids:
-        return False
+def file_of(connection: Connection, collection_row: int, source: str, blob_hash: str, external_id: str) -> tuple[str, files.Ingested] | None:
+    """The file of a source that has these bytes as it was last read, by its path; of two with the same bytes the document's own."""
+    mine = (tables.files.c.collection_row == collection_row) & (tables.files.c.source == source) & (tables.files.c.blob_hash == blob_hash)
+    path = connection.execute(select(tables.files.c.path).where(mine).order_by(tables.files.c.path != external_id).limit(1)).scalar()
+    return None if path is None else (path, files.known(connection, collection_row, source, path)[path])
+
+
+def may_read_all(connection: Connection, collection_row: int, source: str, external_ids: Sequence[str], asker: Asker) -> bool:
+    """Whether the asker may read each of these documents of a source today; nobody but the owner may where one is withdrawn."""
     readable: set[str] = set()
-    for part in in_parts(file.external_ids):
+    for part in in_parts(list(external_ids)):
         mine = (documents.c.collection_row == collection_row) & (documents.c.source == source) & documents.c.external_id.in_(part)
-        readable.update(connection.execute(only_readable(select(documents.c.external_id).where(mine), asker)).scalars())
-    return readable.issuperset(file.external_ids)
+        there = select(documents.c.external_id).where(mine, documents.c.state != "withdrawn")
+        readable.update(connection.execute(only_readable(there, asker)).scalars())
+    return readable.issuperset(external_ids)
