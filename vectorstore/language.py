@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import lzma
+from array import array
 from functools import cache
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from llmops.text import scripts
 
@@ -53,8 +58,14 @@ def _sample(text: str) -> str:
 @cache
 def _identifier() -> LanguageIdentifier:
     """Of the languages that ISO 639-1 has a code for."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    from py3langid.langid import MODEL_DIR, MODEL_FILE, LanguageIdentifier
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    # Its own way to load writes the model into a temporary file first, for which a full disk has no room.
+    with lzma.open(MODEL_DIR / MODEL_FILE) as packed:
+        content = io.BytesIO(packed.read())
+    with np.load(content, allow_pickle=False) as model:
+        states, rows = array("H", model["nextmove"].astype(np.uint16).tobytes()), model["nextmove_row"].tolist()
+        learned = model["ptc"], model["pc"], model["classes"].tolist()
+        identifier = LanguageIdentifier(*learned, states, model["out_feat"].tolist(), norm_probs=True, tk_row=rows)
     identifier.set_languages([label for label in identifier.labels if len(label) == 2])
     return identifier

@@ -23,6 +23,7 @@ BEYOND_A_SCHEMA = {
         "at": "no schema knows how far a collection's sequence has come",
         "filter": "how deep a filter nests, and how many conditions it has in all",
     },
+    "GET /api/v1/collections/{name}/quality": {"since": "no schema knows how far a collection's sequence has come"},
     "POST /api/v1/collections": {"acl": _LIST},
     "PUT /api/v1/collections/{name}/acl": {"acl": _LIST},
     "PUT /api/v1/documents/{document_id}/acl": {"acl": _LIST},

@@ -114,6 +114,9 @@ COMMANDS = [
     ["audit", "export"],
     ["audit", "verify"],
     ["retention", "run"],
+    ["backup", "stolen.zip"],
+    ["restore", "stolen.zip"],
+    ["doctor"],
     ["ingest", "okapi.md", "--collection", "docs", "--source", "api"],
 ]
 SHOWS_BOB = {"POST /v1/chat/completions", "POST /api/v1/search", "GET /api/v1/documents", "GET /api/v1/documents/{document_id}"}

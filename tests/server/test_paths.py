@@ -59,8 +59,8 @@ def confined(home: Path) -> Iterator[None]:
 
 
 def _is_spooled(path: str) -> bool:
-    """A large upload's file on the way: the system's own temporary file, with a name that nobody chose."""
-    return os.path.dirname(path) == os.path.realpath(tempfile.gettempdir()) and os.path.basename(path).startswith("tmp")
+    """A large upload's file on the way, or a parser's folder: of the system's own temporary ones, with a name that nobody chose."""
+    return os.path.dirname(path) == os.path.realpath(tempfile.gettempdir()) and os.path.basename(path).startswith(("tmp", "llmops-parser-"))
 
 
 def test_the_watch_itself_sees_what_it_should(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from llmops.home import Home
 from llmops.testing import HashEncoder
 from tests.crash import LLMOPS, Running
 from vectorstore.engines import RayEngine, engine_for
+from vectorstore.load.limits import Limits
 from vectorstore.tables import chunks, documents, vectors, versions
 
 pytest.importorskip("ray")
@@ -99,7 +100,7 @@ class Elsewhere:
 def test_a_worker_of_another_version_and_a_missing_ray_are_clear_errors(home: Home, monkeypatch: pytest.MonkeyPatch):
     home._encoder = HashEncoder()
     with pytest.raises(Unavailable, match=r"a Ray worker has .*0\.0\.1.*, here it is") as mismatch:
-        RayEngine(home, Elsewhere(), lambda: None)  # type: ignore[arg-type]
+        RayEngine(home, Elsewhere(), Limits(), lambda: None)  # type: ignore[arg-type]
     assert "same version" in mismatch.value.hint
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(Unavailable, match="needs the extra") as missing, engine_for(home, "ray", lambda: None):
