@@ -15,8 +15,10 @@ from llmops.backup_file import reading, writing
 from llmops.errors import Conflict
 from llmops.home import Home, make_home
 from llmops.jobs.lock import try_lock
+from llmops.jobs.slots import ANY, URGENT_ONLY
 from llmops.output import iso_time
 from llmops.store import backup as store_part
+from llmops.store import hold
 from llmops.store.switch import JOURNAL, Move, finish, switch
 from server.listen import server_lock
 
@@ -76,12 +78,13 @@ def _place(settings: Settings, aside: str) -> str:
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """Hold what a server and what a job would need: neither runs meanwhile."""
+    """Hold what a server, a job and whoever opens the store would need: none of them runs meanwhile."""
     make_home(home)
-    with server_lock(home), try_lock(home) as ours:
-        if not ours:
+    with server_lock(home), try_lock(home, ANY) as any_job, try_lock(home, URGENT_ONLY) as urgent:
+        if not (any_job and urgent):
             raise Conflict("a command runs a job of this home", hint="wait for it, or end it, then try again")
-        yield
+        with hold.alone(home):
+            yield
 
 
 @contextmanager

@@ -15,11 +15,13 @@ import pytest
 from sqlalchemy import func, select
 
 from llmops.access import audit, keys
-from llmops.errors import InvalidInput
+from llmops.errors import Conflict, InvalidInput
 from llmops.home import Home
+from llmops.jobs.lock import try_lock
+from llmops.jobs.slots import URGENT_ONLY
 from llmops.jobs.tables import jobs
 from llmops.settings import Settings
-from llmops.store import dump, migrate
+from llmops.store import dump, hold, migrate
 from llmops.store.tables import blobs
 from server import backups
 from server.doctor import look
@@ -187,9 +189,10 @@ def test_t54_a_damaged_foreign_or_newer_backup_is_refused_and_nothing_is_changed
 
 def test_t54_a_home_that_holds_something_is_put_aside_only_with_force(store_home: Home, cli, backup, tmp_path) -> None:
     store_home.store.write(lambda c: keys.create(c, OWNER, keys.Wanted("mine", "admin")))
+    store_home.close()
     refused = cli("restore", backup)
     assert refused.rc == 2 and "--force" in refused.stderr
-    assert store_home.store.read(lambda c: [row.name for row in keys.list_keys(c, "poc")]) == ["mine"]
+    assert [row["name"] for row in cli("keys", "list", "--json").json["data"]] == ["mine"]
     forced = cli("restore", backup, "--force", "--json")
     assert forced.rc == 0, forced.stderr
     names = [row["name"] for row in cli("keys", "list", "--json").json["data"]]
@@ -203,7 +206,34 @@ def test_t54_a_home_that_holds_something_is_put_aside_only_with_force(store_home
         from sqlalchemy import column, table
 
         kept = table("keys", column("name"), schema=aside.removeprefix("the schema "))
-        assert store_home.store.read(lambda c: c.execute(select(kept.c.name)).scalars().all()) == ["mine"]
+        with Home(store_home.settings) as now:
+            assert now.store.read(lambda c: c.execute(select(kept.c.name)).scalars().all()) == ["mine"]
+
+
+def test_t54_a_restore_waits_for_nobody_who_writes_and_lets_nobody_in(home: Home, cli, backup, monkeypatch) -> None:
+    """Who has the store open would go on writing into what was put aside, and who opens it meanwhile would mix both."""
+    with Running(["-c", WRITES, "one"]) as one:
+        one.wait_for_line(count=3)
+        refused = cli("restore", backup, "--force")
+        assert refused.rc == 2 and "has the store of this home open" in refused.stderr
+        one.kill(signal.SIGKILL)
+        one.wait()
+    told = home.store.read(
+        lambda c: c.execute(select(func.count()).select_from(audit_table()).where(audit_table().c.action == "test.write")).scalar_one()
+    )
+    assert told >= len(one.lines)
+    home.close()
+    monkeypatch.setenv("LLMOPS__STORE__BUSY_SECONDS", "1")
+    with hold.alone(home.settings.home):
+        home.settings.home.joinpath("llmops.db").rename(home.settings.home / "aside.db")
+        late = cli("keys", "list")
+        assert late.rc == 3 and "being restored" in late.stderr
+        assert not (home.settings.home / "llmops.db").exists()
+
+
+def test_t54_a_restore_is_refused_while_an_urgent_job_runs(settings, backup) -> None:
+    with try_lock(settings.home, URGENT_ONLY), pytest.raises(Conflict, match="runs a job"):
+        backups.restore(settings, OWNER, backup, force=True)
 
 
 @pytest.mark.parametrize("failpoint", ["restore.table:5", "restore.ready", "restore.decided", "restore.moved", "restore.moved:2"])
