@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from llmops.home import make_home
 from llmops.settings import Settings
+from llmops.store.committed import holds_token
 from llmops.store.hold import share
 from llmops.store.migrate import migrate
 from llmops.store.store import Store
@@ -18,7 +21,7 @@ def open_store(settings: Settings) -> Store:
     make_home(settings.home)
     hold = share(settings.home, settings.store.busy_seconds)
     try:
-        finish(settings.home)
+        finish(settings.home, partial(holds_token, settings))
         store = Store(settings.store_url, durability=settings.store.durability, busy_seconds=settings.store.busy_seconds, on_close=hold.release)
     except BaseException:
         hold.release()
