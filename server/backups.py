@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,18 @@ from llmops.backup_file import reading, writing
 from llmops.errors import Conflict
 from llmops.home import Home, make_home
 from llmops.jobs.lock import try_lock
+from llmops.jobs.slots import ANY, URGENT_ONLY
 from llmops.output import iso_time
 from llmops.store import backup as store_part
-from llmops.store.switch import JOURNAL, Move, finish, switch
+from llmops.store import hold
+from llmops.store.committed import holds_token
+from llmops.store.switch import JOURNAL, Move, finish, write_down
 from server.listen import server_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmops.backup_file import Reader
     from llmops.settings import Settings
     from llmops.types import Asker, Json
 
@@ -51,14 +56,14 @@ def restore(settings: Settings, asker: Asker, path: Path, *, force: bool) -> Jso
         for part in parts.values():
             part.check(backup)
         with _alone(settings.home):
-            finish(settings.home)
+            finish(settings.home, partial(holds_token, settings))
             full = not store_part.is_empty(settings)
             if full and not force:
                 store_part.refuse_full(settings)
             aside = store_part.aside_name()
-            with _staging(settings.home) as staging:
+            with _staging(settings) as staging:
                 moves = [move for part in parts.values() for move in part.restore(settings, backup, staging, aside)]
-                switch(settings.home, [move for move, clears in moves if clears], _into(moves))
+                _exchange(settings, backup, moves, aside)
         rows = sum(backup.rows(name) for name in backup.members("store/"))
         taken = iso_time(backup.manifest["created"])
     with Home(settings) as home:
@@ -66,34 +71,52 @@ def restore(settings: Settings, asker: Asker, path: Path, *, force: bool) -> Jso
     return {"rows": rows, "taken": taken, "aside": _place(settings, aside) if full else None, "seconds": round(time.monotonic() - began, 3)}
 
 
-def _into(moves: list[tuple[Move, bool]]) -> list[Move]:
-    return [move for move, clears in moves if not clears]
+def _exchange(settings: Settings, backup: Reader, moves: list[tuple[Move, bool]], aside: str) -> None:
+    """Put what was restored in place: all of it or nothing."""
+    clearing, into = ([move for move, clears in moves if clears is kind] for kind in (True, False))
+    if store_part.place_of(settings) is None:
+        store_part.restore_rows(settings, backup, aside, lambda: write_down(settings.home, clearing, into, token=aside))
+    else:
+        write_down(settings.home, clearing, into)
+    finish(settings.home, partial(holds_token, settings))
 
 
 def _place(settings: Settings, aside: str) -> str:
-    return f"the schema {aside}" if settings.store.url.startswith("postgresql") else str(settings.home / aside)
+    place = store_part.place_of(settings)
+    return f"the schema {aside}" if place is None else str(place.parent / aside)
 
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """Hold what a server and what a job would need: neither runs meanwhile."""
+    """Hold what a server, a job and whoever opens the store would need: none of them runs meanwhile."""
     make_home(home)
-    with server_lock(home), try_lock(home) as ours:
-        if not ours:
+    with server_lock(home), try_lock(home, ANY) as any_job, try_lock(home, URGENT_ONLY) as urgent:
+        if not (any_job and urgent):
             raise Conflict("a command runs a job of this home", hint="wait for it, or end it, then try again")
-        yield
+        with hold.alone(home):
+            yield
 
 
 @contextmanager
-def _staging(home: Path) -> Iterator[Path]:
+def _staging(settings: Settings) -> Iterator[Path]:
     """A folder for what is restored, and nothing left of a restore that was killed before."""
-    for left in (*home.glob(f"{STAGING}*"), *home.glob(f".*.{STAGING}*"), *home.glob(f".{JOURNAL}.*")):
+    home = settings.home
+    for left in (*home.glob(f"{STAGING}*"), *_drafts(settings, STAGING), *home.glob(f".{JOURNAL}.*")):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     staging = home / f"{STAGING}{os.getpid()}"
     staging.mkdir(mode=0o700)
     try:
         yield staging
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        for left in home.glob(f".*.{staging.name}*"):
-            left.unlink(missing_ok=True)
+        if not (home / JOURNAL).exists():  # whoever opens the store next needs what is there
+            shutil.rmtree(staging, ignore_errors=True)
+            for left in _drafts(settings, staging.name):
+                left.unlink(missing_ok=True)
+
+
+def _drafts(settings: Settings, name: str) -> list[Path]:
+    """What a restore makes beside SQLite's file, wherever that is."""
+    place = store_part.place_of(settings)
+    if place is None or not place.parent.exists():
+        return []
+    return [path for path in place.parent.iterdir() if path.name.startswith(f".{place.name}.{name}")]

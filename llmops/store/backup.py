@@ -5,18 +5,23 @@ SQLite is restored beside its file, which is exchanged at the end; PostgreSQL in
 
 from __future__ import annotations
 
+import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, inspect
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateSchema, DDLElement
 
 from llmops.errors import Conflict, InvalidInput, StoreError
 from llmops.failpoints import failpoint
 from llmops.store import dump
+from llmops.store.committed import leave_token
+from llmops.store.engine import is_sqlite
 from llmops.store.migrate import head, lock, revision, revisions, upgrade
 from llmops.store.store import Store
 from llmops.store.switch import Move
@@ -64,7 +69,8 @@ def is_empty(settings: Settings) -> bool:
     """Whether the store holds not a row. One that cannot be read is not empty."""
     store = Store(settings.store_url)
     try:
-        if store.is_sqlite and not _file_of(store).exists():
+        place = place_of(settings)
+        if place is not None and not place.exists():
             return True
         return store.read(dump.count) == 0
     except StoreError:
@@ -76,18 +82,13 @@ def is_empty(settings: Settings) -> bool:
 
 
 def restore(settings: Settings, backup: Reader, staging: Path, aside: str) -> list[tuple[Move, bool]]:
-    """Write the rows; returns the moves that put them in place, and whether each clears it. On PostgreSQL they are in place.
+    """Write the rows beside SQLite's file; returns the moves that put them in place, and whether each clears it.
 
-    `aside` names where the former tables or files go, if there are some.
+    `aside` names the folder beside the file where the former ones go. Nothing is done on PostgreSQL: see `restore_rows`.
     """
-    real = Store(settings.store_url)
-    try:
-        if not real.is_sqlite:
-            real.write(lambda connection: _fill(connection, backup, aside))
-            return []
-        place = _file_of(real)
-    finally:
-        real.close()
+    place = place_of(settings)
+    if place is None:
+        return []
     new = place.with_name(f".{place.name}.{staging.name}")
     for side in _SIDES:
         Path(f"{new}{side}").unlink(missing_ok=True)
@@ -96,9 +97,35 @@ def restore(settings: Settings, backup: Reader, staging: Path, aside: str) -> li
         store.write(lambda connection: _fill(connection, backup, ""))
     finally:
         store.close()  # the last connection moves the log into the file
-    away = settings.home / aside
-    moves = [(Move(Path(f"{place}{side}"), away / f"{place.name}{side}"), True) for side in _SIDES if Path(f"{place}{side}").exists()]
-    return [*moves, (Move(new, place), False)]
+    if Path(f"{new}-wal").exists():
+        raise StoreError("the restored rows did not get into their file", hint="restore again; nothing was changed")
+    moves = [(Move(Path(f"{place}{side}"), place.parent / aside / f"{place.name}{side}"), True) for side in _SIDES]
+    return [(Move(new, place), False), *moves]
+
+
+def restore_rows(settings: Settings, backup: Reader, aside: str, before_commit: Callable[[], None]) -> None:
+    """Write the rows into PostgreSQL, in one transaction that leaves `aside` as its token; the former tables go into the schema of that name.
+
+    `before_commit` is called when nothing is left to do but the commit, once or, where the database asks for another try, more often.
+    """
+
+    def write(connection: Connection) -> None:
+        _fill(connection, backup, aside)
+        leave_token(connection, aside)
+        before_commit()
+
+    store = Store(settings.store_url)
+    try:
+        store.write(write, durable=True)
+    finally:
+        store.close()
+
+
+def place_of(settings: Settings) -> Path | None:
+    """Where SQLite's file is, or is to be; None for PostgreSQL."""
+    if not is_sqlite(settings.store_url):
+        return None
+    return Path(make_url(settings.store_url).database or "").absolute()
 
 
 def _fill(connection: Connection, backup: Reader, aside: str) -> None:
@@ -114,10 +141,6 @@ def _fill(connection: Connection, backup: Reader, aside: str) -> None:
         dump.number_on(connection, name, columns)
         failpoint("restore.table")
     upgrade(connection, "head")
-
-
-def _file_of(store: Store) -> Path:
-    return Path(store.write_engine.url.database or "")
 
 
 class _SetSchema(DDLElement):
@@ -144,8 +167,8 @@ def _move_aside(connection: Connection, schema: str) -> None:
 
 
 def aside_name() -> str:
-    """What the former state is called from now on."""
-    return f"before-restore-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
+    """What the former state is called from now on: never twice the same."""
+    return f"before-restore-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
 
 
 def refuse_full(settings: Settings) -> None:

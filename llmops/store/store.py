@@ -33,7 +33,7 @@ Work = Callable[[Connection], T]
 class Store:
     """Engines, the writer and a few reading threads. Made by `llmops.store.opening.open_store`."""
 
-    def __init__(self, url: str, *, durability: str = "process", busy_seconds: float = 30.0) -> None:
+    def __init__(self, url: str, *, durability: str = "process", busy_seconds: float = 30.0, on_close: Callable[[], None] = lambda: None) -> None:
         self.is_sqlite = is_sqlite(url)
         self._always_durable = durability == "power"
         self.read_engine, self.write_engine = make_engines(url, busy_seconds)
@@ -41,6 +41,7 @@ class Store:
         self._writer: Writer | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._closed = False
+        self._on_close = on_close
 
     def read(self, work: Work[T]) -> T:
         """Run `work` on a reading connection, in this thread."""
@@ -84,6 +85,7 @@ class Store:
             readers.shutdown()
         self.write_engine.dispose()
         self.read_engine.dispose()
+        self._on_close()
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Put what was restored in the place of what was there, so that a kill leaves the old or the new, never a mixture.
 
 What was restored lies ready under other names. Then the moves are written down, which is the moment that decides, and carried
-out. Whoever opens the store after a kill in the middle finishes them first.
+out. Whoever opens the store after a kill in the middle finishes them first. Where rows go into PostgreSQL, the commit of their
+transaction is the moment that decides: the moves are written down before it, with the token that it leaves in the database.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from llmops.durable import sync
-from llmops.errors import StoreError
+from llmops.errors import InvalidInput, StoreError
 from llmops.failpoints import failpoint
 
 JOURNAL = "restore.json"
@@ -27,23 +28,30 @@ class Move(NamedTuple):
     target: Path
 
 
-def switch(home: Path, aside: Sequence[Move], into_place: Sequence[Move]) -> None:
-    """Carry out the moves, those that clear a place first."""
+def write_down(home: Path, aside: Sequence[Move], into_place: Sequence[Move], token: str = "") -> None:
+    """Write the journal of the moves. With a token they are decided once the database holds it, without one they are now.
+
+    Raises `InvalidInput` where a move would leave its file system, before anything is changed.
+    """
+    for move in (*aside, *into_place):
+        _check_one_file_system(move)
     for move in into_place:
         _sync_all(move.source)
     draft = home / f".{JOURNAL}.{os.getpid()}"
-    told = [[str(source), str(target), kind] for kind, moves in (("aside", aside), ("into", into_place)) for source, target in moves]
+    told = {"token": token, "aside": _told(home, aside), "into": _told(home, into_place)}
     draft.write_text(json.dumps(told), encoding="utf-8")
     sync(draft)
     failpoint("restore.ready")
     draft.rename(home / JOURNAL)
     sync(home)
     failpoint("restore.decided")
-    finish(home)
 
 
-def finish(home: Path) -> None:
-    """Finish the moves of a restore that was killed; one look where there is none."""
+def finish(home: Path, decided: Callable[[str], bool]) -> None:
+    """Carry out the moves that are written down; one look where there are none. `decided` says whether the database holds a token.
+
+    Raises `StoreError` where a file that was restored is gone.
+    """
     journal = home / JOURNAL
     try:
         opened = journal.open("rb")
@@ -54,19 +62,61 @@ def finish(home: Path) -> None:
         if not journal.exists():  # another process has finished them meanwhile
             return
         try:
-            moves = [(Move(Path(source), Path(target)), kind) for source, target, kind in json.loads(opened.read())]
-        except ValueError:
+            told = json.loads(opened.read())
+            aside, into = _moves(home, told["aside"]), _moves(home, told["into"])
+            token = str(told["token"])
+        except (ValueError, KeyError, TypeError):
             raise StoreError(f"{journal} cannot be read: a restore was cut off", hint="move it away and restore again") from None
-        for (source, target), kind in moves:
-            # Of what goes aside the source may be there again: it is what came into its place.
-            if source.exists() and not (kind == "aside" and target.exists()):
-                target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                source.rename(target)
-                sync(source.parent)
-                sync(target.parent)
-                failpoint("restore.moved")
+        if not token or decided(token):
+            _carry_out(journal, aside, into)
         journal.unlink()
         sync(home)
+
+
+def _carry_out(journal: Path, aside: Sequence[Move], into: Sequence[Move]) -> None:
+    for source, target in into:
+        if not os.path.lexists(source) and not os.path.lexists(target):
+            raise StoreError(f"neither {source} nor {target} is there: a restore was cut off", hint=f"move {journal} away and restore again")
+    if not into or os.path.lexists(into[0].source):  # once something came into its place, what lies there is new
+        for move in aside:
+            _carry(move)
+    for move in into:
+        _carry(move)
+
+
+def _carry(move: Move) -> None:
+    source, target = move
+    if not os.path.lexists(source):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    source.rename(target)
+    sync(source.parent)
+    sync(target.parent)
+    failpoint("restore.moved")
+
+
+def _told(home: Path, moves: Sequence[Move]) -> list[list[str]]:
+    """The moves by names that hold wherever the home is looked at from: in the home relative to it, elsewhere absolute."""
+    return [[str(_short(home.absolute(), path.absolute())) for path in move] for move in moves]
+
+
+def _short(home: Path, path: Path) -> Path:
+    return path.relative_to(home) if path.is_relative_to(home) else path
+
+
+def _moves(home: Path, told: Any) -> list[Move]:
+    return [Move(home / source, home / target) for source, target in told]
+
+
+def _check_one_file_system(move: Move) -> None:
+    if not os.path.lexists(move.source):
+        return
+    there = next(parent for parent in move.target.absolute().parents if parent.exists())
+    if os.lstat(move.source).st_dev != there.stat().st_dev:
+        raise InvalidInput(
+            f"{move.source} and {move.target} lie on different file systems: they cannot be exchanged at once",
+            hint="make it a plain file or folder of the home, then restore again; nothing was changed",
+        )
 
 
 def _sync_all(path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sqlite3
 import stat
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -15,11 +16,13 @@ import pytest
 from sqlalchemy import func, select
 
 from llmops.access import audit, keys
-from llmops.errors import InvalidInput
+from llmops.errors import Conflict, InvalidInput
 from llmops.home import Home
+from llmops.jobs.lock import try_lock
+from llmops.jobs.slots import URGENT_ONLY
 from llmops.jobs.tables import jobs
 from llmops.settings import Settings
-from llmops.store import dump, migrate
+from llmops.store import dump, hold, migrate
 from llmops.store.tables import blobs
 from server import backups
 from server.doctor import look
@@ -187,9 +190,10 @@ def test_t54_a_damaged_foreign_or_newer_backup_is_refused_and_nothing_is_changed
 
 def test_t54_a_home_that_holds_something_is_put_aside_only_with_force(store_home: Home, cli, backup, tmp_path) -> None:
     store_home.store.write(lambda c: keys.create(c, OWNER, keys.Wanted("mine", "admin")))
+    store_home.close()
     refused = cli("restore", backup)
     assert refused.rc == 2 and "--force" in refused.stderr
-    assert store_home.store.read(lambda c: [row.name for row in keys.list_keys(c, "poc")]) == ["mine"]
+    assert [row["name"] for row in cli("keys", "list", "--json").json["data"]] == ["mine"]
     forced = cli("restore", backup, "--force", "--json")
     assert forced.rc == 0, forced.stderr
     names = [row["name"] for row in cli("keys", "list", "--json").json["data"]]
@@ -203,7 +207,34 @@ def test_t54_a_home_that_holds_something_is_put_aside_only_with_force(store_home
         from sqlalchemy import column, table
 
         kept = table("keys", column("name"), schema=aside.removeprefix("the schema "))
-        assert store_home.store.read(lambda c: c.execute(select(kept.c.name)).scalars().all()) == ["mine"]
+        with Home(store_home.settings) as now:
+            assert now.store.read(lambda c: c.execute(select(kept.c.name)).scalars().all()) == ["mine"]
+
+
+def test_t54_a_restore_waits_for_nobody_who_writes_and_lets_nobody_in(home: Home, cli, backup, monkeypatch) -> None:
+    """Who has the store open would go on writing into what was put aside, and who opens it meanwhile would mix both."""
+    with Running(["-c", WRITES, "one"]) as one:
+        one.wait_for_line(count=3)
+        refused = cli("restore", backup, "--force")
+        assert refused.rc == 2 and "has the store of this home open" in refused.stderr
+        one.kill(signal.SIGKILL)
+        one.wait()
+    told = home.store.read(
+        lambda c: c.execute(select(func.count()).select_from(audit_table()).where(audit_table().c.action == "test.write")).scalar_one()
+    )
+    assert told >= len(one.lines)
+    home.close()
+    monkeypatch.setenv("LLMOPS__STORE__BUSY_SECONDS", "1")
+    with hold.alone(home.settings.home):
+        home.settings.home.joinpath("llmops.db").rename(home.settings.home / "aside.db")
+        late = cli("keys", "list")
+        assert late.rc == 3 and "being restored" in late.stderr
+        assert not (home.settings.home / "llmops.db").exists()
+
+
+def test_t54_a_restore_is_refused_while_an_urgent_job_runs(settings, backup) -> None:
+    with try_lock(settings.home, URGENT_ONLY), pytest.raises(Conflict, match="runs a job"):
+        backups.restore(settings, OWNER, backup, force=True)
 
 
 @pytest.mark.parametrize("failpoint", ["restore.table:5", "restore.ready", "restore.decided", "restore.moved", "restore.moved:2"])
@@ -225,6 +256,59 @@ def test_t54_a_killed_restore_leaves_postgresql_as_it_was(cli, backup, tmp_path,
     crash_at("restore.table:5", ["-c", RESTORE, str(backup), "--force"], cwd=tmp_path)
     assert [row["name"] for row in cli("keys", "list", "--json").json["data"]] == ["mine"]
     assert cli("restore", backup, "--force").rc == 0
+
+
+def with_traces(folder: Path, name: str) -> None:
+    """MLflow's file and an artifact in a home."""
+    with sqlite3.connect(folder / "mlflow.db") as made:
+        made.execute("create table experiments (artifact_location text)")
+        made.execute("create table runs (artifact_uri text)")
+        made.execute("insert into experiments values (?)", ((folder / "mlruns/1").as_uri(),))
+    made.close()
+    (folder / "mlruns/1").mkdir(parents=True)
+    (folder / "mlruns/1/a.txt").write_text(name)
+
+
+@pytest.mark.parametrize(("failpoint", "new"), [("restore.decided", False), ("restore.moved:2", True)])
+def test_t54_a_killed_restore_into_postgresql_leaves_rows_and_traces_of_one_state(
+    home: Home, cli, tmp_path, postgres_url, monkeypatch, failpoint, new
+) -> None:
+    home.store.write(lambda c: keys.create(c, OWNER, keys.Wanted("shop", "admin")))
+    with_traces(home.settings.home, "shop")
+    backups.save(home, OWNER, tmp_path / "b.zip")
+    monkeypatch.setenv("LLMOPS__STORE__URL", postgres_url)
+    monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "other"))
+    cli("keys", "create", "mine", "--role", "admin")
+    with_traces(tmp_path / "other", "mine")
+    crash_at(failpoint, ["-c", RESTORE, str(tmp_path / "b.zip"), "--force"], cwd=tmp_path)
+    names = [row["name"] for row in cli("keys", "list", "--json").json["data"]]
+    assert [*names, (tmp_path / "other/mlruns/1/a.txt").read_text()] == ["shop" if new else "mine"] * 2
+    assert not (tmp_path / "other/restore.json").exists()
+
+
+def test_t54_a_store_on_another_file_system_is_restored_where_it_is(cli, backup, tmp_path, monkeypatch) -> None:
+    if not Path("/dev/shm").is_dir() or Path("/dev/shm").stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second file system")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+        monkeypatch.setenv("LLMOPS__STORE__URL", f"sqlite:///{place}/llmops.db")
+        cli("keys", "create", "mine", "--role", "admin")
+        crash_at("restore.table:5", ["-c", RESTORE, str(backup), "--force"], cwd=tmp_path)
+        forced = cli("restore", backup, "--force", "--json")
+        assert forced.rc == 0, forced.stderr
+        assert [row["name"] for row in cli("keys", "list", "--json").json["data"]] == ["shop"]
+        assert Path(forced.json["aside"], "llmops.db").exists()
+        assert not [path.name for path in Path(place).iterdir() if "restoring" in path.name]
+
+
+def test_t54_a_restore_whose_files_are_gone_is_not_forgotten(settings, cli, backup, tmp_path) -> None:
+    crash_at("restore.decided", ["-c", RESTORE, str(backup), "--force"], cwd=tmp_path)
+    (settings.home / "llmops.db").unlink(missing_ok=True)
+    for left in settings.home.glob(".llmops.db.restoring-*"):
+        left.unlink()
+    for _ in range(2):
+        lost = cli("keys", "list")
+        assert lost.rc == 3 and "a restore was cut off" in lost.stderr
+    assert not (settings.home / "llmops.db").exists()
 
 
 def test_t54_a_killed_backup_leaves_no_file_of_that_name(cli, home: Home, tmp_path) -> None:
@@ -276,14 +360,7 @@ def test_t54_a_backup_of_the_first_revision_is_migrated(backup, tmp_path, settin
 
 def test_t54_traces_of_the_home_come_along(home: Home, cli, tmp_path) -> None:
     """MLflow's file is copied as it is at one moment, and its artifacts are looked for where they are now."""
-    folder = home.settings.home
-    with sqlite3.connect(folder / "mlflow.db") as made:
-        made.execute("create table experiments (artifact_location text)")
-        made.execute("create table runs (artifact_uri text)")
-        made.execute("insert into experiments values (?)", ((folder / "mlruns/1").as_uri(),))
-    made.close()
-    (folder / "mlruns/1").mkdir(parents=True)
-    (folder / "mlruns/1/a.txt").write_text("an artifact")
+    with_traces(home.settings.home, "an artifact")
     assert cli("backup", tmp_path / "b.zip").rc == 0
     elsewhere = tmp_path / "elsewhere"
     assert cli("restore", tmp_path / "b.zip", env={"LLMOPS_HOME": str(elsewhere)}).rc == 0
