@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chains import rows
 from llmops.checks import REBUILD, Check, Finding
-from llmops.quarantine import put_aside
+from llmops.quarantine import put_all_aside
 from llmops.store import sqlite_file
 from llmops.tracking import FILE_NAME, OFF
 
@@ -31,10 +31,8 @@ def _rebuild(home: Home) -> Iterator[str]:
     if all(found.ok for found in _look(home)):
         return
     folder = home.settings.home
-    for name in (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", f"{FILE_NAME}-journal"):
-        if (folder / name).exists():
-            aside = put_aside(folder, folder / name)
-            yield f"{name} is now {aside}"
+    sides = [side for name in ("", "-wal", "-shm", "-journal") if (side := folder / f"{FILE_NAME}{name}").exists()]
+    yield f"{FILE_NAME} is now in {put_all_aside(folder, 'traces', sides)}"
     count = home.store.write(rows.tell_again)
     yield f"{count} answers wait to become traces again"
 

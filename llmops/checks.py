@@ -19,20 +19,25 @@ MOST_TOLD = 5
 
 @dataclass(slots=True)
 class Finding:
-    """One line of the report: what was looked at, how much of it there is, and what is wrong with it. `hint` is the way out."""
+    """One line of the report: what was looked at, how much of it there is, and what is wrong with it. `hint` is the way out.
+
+    `cannot_look`: nothing is known; the fault says why.
+    """
 
     name: str
     detail: str = ""
     hint: str = ""
     faults: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    cannot_look: bool = False
 
     @property
     def ok(self) -> bool:
         return not self.faults
 
     def to_json(self) -> Json:
-        return {"check": self.name, "ok": self.ok, "detail": self.detail, "faults": self.faults, "hint": self.hint, "seconds": round(self.seconds, 3)}
+        told = {"check": self.name, "ok": self.ok, "cannot_look": self.cannot_look, "detail": self.detail}
+        return {**told, "faults": self.faults, "hint": self.hint, "seconds": round(self.seconds, 3)}
 
     def __str__(self) -> str:
         if self.ok:

@@ -10,7 +10,7 @@ import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import Stemmer
@@ -146,11 +146,49 @@ def is_ended(sentence: str) -> bool:
     return sentence[-1:] in ".!?…。！？｡．」』）】”’)\"'"
 
 
+def folded(text: str) -> str:
+    """A text without case and width (NFKC, then case folding), in time linear in its length whatever it holds.
+
+    Normalisation sorts the marks on a letter in time quadratic in their number, so behind each 30 of them comes a U+034F, as in
+    the stream-safe text format (UAX #15). It goes by blocks, so that other threads have their turn.
+    """
+    if text.isascii():
+        return text.lower()
+    maybe, marks, blocks = _marks()
+    if maybe.search(text):
+        text = marks.sub("\\g<0>\u034f", text)
+    return "".join(unicodedata.normalize("NFKC", block).casefold() for block in blocks.findall(text))
+
+
+@cache
+def _marks() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    """What is quick to look for and occurs wherever there are more than thirty marks; thirty with more behind them; and pieces of
+    a text of which none begins with what could be composed with the letter before it.
+    """
+    marks = [point for point in range(0x80, 0x20000) if unicodedata.combining(_first(point))]
+    composed = [point for point in range(0x80, 0x20000) if unicodedata.category(_first(point))[0] == "M" or "\u1160" <= _first(point) <= "\u11ff"]
+    maybe = _class_of([*(point for point in marks if point < 0x10000), *range(0x10000, 0x20000)])
+    exact = _class_of(marks)
+    return re.compile(f"{maybe}{{31}}"), re.compile(f"{exact}{{30}}(?={exact})"), re.compile(f"(?s:.{{1,4096}}){_class_of(composed)}*+")
+
+
+def _first(point: int) -> str:
+    """What a character's compatibility decomposition begins with; none beyond the first two planes begins with a mark."""
+    return unicodedata.normalize("NFKD", chr(point))[0]
+
+
+def _class_of(points: list[int]) -> str:
+    """A pattern for one of these characters, which are sorted."""
+    starts = [point for point, before in zip(points, [-1, *points], strict=False) if point != before + 1]
+    ends = [point for point, after in zip(points, [*points[1:], -1], strict=True) if point + 1 != after]
+    return "[" + "".join(f"\\U{start:08x}-\\U{end:08x}" for start, end in zip(starts, ends, strict=True)) + "]"
+
+
 def terms(text: str) -> list[str]:
     """The search terms of a text, repeats kept: stems of words, and pairs of characters where words have no spaces."""
     found: list[str] = []
     words: list[str] = []
-    for run in _RUNS.finditer(unicodedata.normalize("NFKC", text).casefold()):
+    for run in _RUNS.finditer(folded(text)):
         if run.lastgroup == "word":
             words.append(run.group())
             continue

@@ -52,7 +52,7 @@ def doctor(context: Context, check: bool) -> None:
     """
     import time
 
-    from server.doctor import look, rebuild
+    from server.doctor import CannotLook, look, rebuild
 
     began = time.monotonic()
     told = {"done": [], "refused": []} if check else rebuild(context.home, context.asker())
@@ -61,13 +61,19 @@ def doctor(context: Context, check: bool) -> None:
         for line in lines:
             context.emit(None, line)
     findings = []
-    for found in look(context.home):
-        findings.append(found)
-        if not context.json:
-            context.emit(None, str(found))
+    unseen: CannotLook | None = None
+    try:
+        for found in look(context.home):
+            findings.append(found)
+            if not context.json:
+                context.emit(None, str(found))
+    except CannotLook as failure:
+        unseen = failure
     wrong = [found.name for found in findings if not found.ok]
     report = {"ok": not wrong, **told, "checks": [found.to_json() for found in findings], "seconds": round(time.monotonic() - began, 3)}
     context.emit(report, f"{len(findings)} checks in {report['seconds']:.1f} s")
+    if unseen is not None:
+        raise unseen
     if wrong:
         raise CheckFailed(f"wrong: {', '.join(wrong)}", hint="the lines above say what to do")
 

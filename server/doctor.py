@@ -1,7 +1,7 @@
 """`llmops doctor`: ask every part of kind `checks`, and let those that can make again what is derived.
 
-The making is a job, so that it runs where the home's jobs run: in the worker of a server, or here where there is none,
-and never beside an ingestion.
+The making is a job, so that it runs where the home's jobs run: in the worker of a server, or here where there is none.
+A small ingestion may run beside it, so what both move they move under a lock.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from llmops import plugins
 from llmops.access import audit
 from llmops.checks import Check, Finding
-from llmops.errors import Conflict, LLMOpsError, Unavailable
+from llmops.errors import LLMOpsError, Unavailable
 from llmops.jobs import rows as jobs
 from llmops.jobs.worker import finish
+from llmops.store.store import SQLAlchemyError
 from server.listen import server_lock
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class CannotLook(Unavailable):
 
 
 def look(home: Home) -> Iterator[Finding]:
-    """What every part finds, as it finds it. Raises `CannotLook` at the end where one could not."""
-    failed: list[LLMOpsError] = []
+    """What every part finds, as it finds it. Raises `CannotLook` at the end where one could not; that is a finding too."""
+    failed: list[CannotLook] = []
     for name in plugins.names("checks"):
         check: Check = plugins.find("checks", name)
         began = time.monotonic()
@@ -41,8 +42,9 @@ def look(home: Home) -> Iterator[Finding]:
                 found.seconds = time.monotonic() - began
                 yield found
                 began = time.monotonic()
-        except LLMOpsError as failure:
-            failed.append(CannotLook(f"the check {name!r} cannot look: {failure}", hint=failure.hint))
+        except (LLMOpsError, OSError, SQLAlchemyError) as failure:
+            failed.append(CannotLook(f"the check {name!r} cannot look: {failure}", hint=getattr(failure, "hint", "")))
+            yield Finding(name, "", failed[-1].hint, [str(failed[-1])], time.monotonic() - began, cannot_look=True)
     if failed:
         raise failed[0]
 
@@ -56,13 +58,13 @@ def rebuild(home: Home, asker: Asker) -> Json:
         raise Unavailable(f"the job {job.id} is {job.state}: {job.error}", hint=f"llmops jobs show {job.id}")
     told: Json = dict(job.result or {})
     for name, check in _rebuilding(alone=True):
-        if all(found.ok for found in check.look(home)):
-            continue
         try:
+            if all(found.ok for found in check.look(home)):
+                continue
             with server_lock(home.settings.home):
                 told["done"] += _carried_out(home, name, check, told["refused"])
-        except Conflict as runs:
-            told["refused"].append(f"{name}: {runs} ({runs.hint})")
+        except LLMOpsError as failure:
+            told["refused"].append(f"{name}: {failure} ({failure.hint})")
     return told
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmops.checks import REBUILD, RESTORE, Check, Finding
+from llmops.checks import MOST_TOLD, REBUILD, RESTORE, Check, Finding
 from llmops.encoder.sound import embed
 from llmops.errors import Conflict
 from llmops.settings import canonical
@@ -36,23 +37,31 @@ def _look(home: Home) -> Iterator[Finding]:
 
 
 def _rebuild(home: Home) -> Iterator[str]:
+    """Make again what can be made; raises `Conflict` at the end for what cannot, so that nothing keeps the rest from being made."""
+    refused: list[Conflict] = []
     if changed := home.store.write(checks.count_chunks_again):
         yield f"documents: the chunks of {changed} were counted again"
-    if changed := home.store.write(_find_lists_again):
+    changed, others = home.store.write(_find_lists_again)
+    if changed:
         yield f"access: {changed} lists are found again by those whom they name"
+    if others:
+        refused.append(Conflict(f"{len(others)} lists name others than they were made for: {', '.join(others[:MOST_TOLD])}", hint=RESTORE))
     found = home.store.read(checks.every_collection)
+    bad = {encoder: home.store.read(partial(_judged, encoder=encoder))[1] for encoder in {one.encoder for one in found}}
     for collection in found:
-        if wanted := _to_embed(home, collection):
-            yield f"vectors: {_embed_again(home, collection, wanted)} of {collection.name} were embedded again"
-    on_disk = index.listed(home)
-    if put := home.store.read(lambda connection: index.put_bad_aside(connection, home, on_disk)):
-        yield from (f"indexes: put aside as {place}" for place in put)
+        try:
+            yield from _embed_again(home, collection, bad[collection.encoder])
+        except Conflict as conflict:
+            refused.append(conflict)
+    yield from (f"indexes: put aside as {place}" for place in index.put_bad_aside(home, index.listed(home)))
     for collection in found:
         if collection.encoder == home.encoder.identity:
             write_segments(home, collection)
     marker_of(home).parent.mkdir(parents=True, exist_ok=True)
     marker_of(home).touch()
     yield f"indexes: those of {len(found)} collections are as the rows say"
+    if refused:
+        raise Conflict("; ".join(map(str, refused)), hint="; ".join(dict.fromkeys(conflict.hint for conflict in refused)))
 
 
 CHECK = Check(_look, _rebuild)
@@ -73,7 +82,7 @@ def _access(connection: Connection) -> Finding:
     count, found = 0, Finding("access", hint=REBUILD)
     for acl_id, principals, found_by in checks.access_lists(connection):
         count += 1
-        if hashlib.sha256(canonical(principals).encode()).hexdigest()[:32] != acl_id:
+        if not _is_named_by(acl_id, principals):
             found.faults.append(f"the list {acl_id} names others than it was made for")
             found.hint = RESTORE
         if principals != found_by:
@@ -117,24 +126,21 @@ def _judged(connection: Connection, encoder: str) -> tuple[int, set[bytes]]:
     return len(sizes.get(right, ())), bad.union(*(hashes for size, hashes in sizes.items() if size != right))
 
 
-def _to_embed(home: Home, collection: Collection) -> set[bytes]:
-    """The hashes of a collection's texts whose vectors are missing or no good."""
+def _embed_again(home: Home, collection: Collection, bad: set[bytes]) -> Iterator[str]:
+    """Give texts their vectors anew where those are missing or among the bad ones.
 
-    def look(connection: Connection) -> set[bytes]:
-        texts = {one.text_hash for one in checks.embedded_texts(connection, collection.row)}
-        return _judged(connection, collection.encoder)[1] & texts | checks.without_vector(connection, collection)
-
-    return home.store.read(look)
-
-
-def _embed_again(home: Home, collection: Collection, wanted: set[bytes]) -> int:
-    """Give texts their vectors anew. Raises `Conflict` where the configuration has another encoder."""
-    if collection.encoder != home.encoder.identity:
+    Raises `Conflict` where the configuration has another encoder, and at the end where a text is not the one of its hash.
+    """
+    wanted = home.store.read(
+        lambda c: {hashed for hashed, _ in checks.embedded_texts(c, collection.row)} & bad | checks.without_vector(c, collection)
+    )
+    if wanted and collection.encoder != home.encoder.identity:
         raise Conflict(
             f"{len(wanted)} vectors of collection {collection.name!r} are of {collection.encoder}, the configuration says {home.encoder.identity}",
             hint="put the former [encoder] back and run it again, or ingest into a new collection",
         )
-    texts = home.store.read(lambda c: {one.text_hash: one.text for one in checks.embedded_texts(c, collection.row) if one.text_hash in wanted})
+    found = home.store.read(lambda c: [one for one in checks.embedded_texts(c, collection.row) if one.text_hash in wanted])
+    texts = {text_hash: text for text_hash, text in found if _hash(text) == text_hash}  # never a damaged text under a good one's hash
     hashes = sorted(texts)
     for first in range(0, len(hashes), EMBEDDED_AT_ONCE):
         part = hashes[first : first + EMBEDDED_AT_ONCE]
@@ -145,14 +151,26 @@ def _embed_again(home: Home, collection: Collection, wanted: set[bytes]) -> int:
             vectors.keep(connection, collection.encoder, made)
 
         home.store.write(exchange)
-    return len(hashes)
+    if hashes:
+        yield f"vectors: {len(hashes)} of {collection.name} were embedded again"
+    if lost := len(wanted) - len(hashes):
+        raise Conflict(f"{lost} chunks of {collection.name} have another text than they were embedded as", hint=RESTORE)
 
 
-def _find_lists_again(connection: Connection) -> int:
-    wrong = [(acl_id, principals) for acl_id, principals, found_by in checks.access_lists(connection) if principals != found_by]
-    for acl_id, principals in wrong:
-        checks.find_lists_again(connection, acl_id, principals)
-    return len(wrong)
+def _find_lists_again(connection: Connection) -> tuple[int, list[str]]:
+    """Let searches find lists by those whom they name; returns how many, and the lists left alone: whom they name is no longer what their id says."""
+    changed, others = 0, []
+    for acl_id, principals, found_by in list(checks.access_lists(connection)):
+        if not _is_named_by(acl_id, principals):
+            others.append(acl_id)
+        elif principals != found_by:
+            checks.find_lists_again(connection, acl_id, principals)
+            changed += 1
+    return changed, others
+
+
+def _is_named_by(acl_id: str, principals: list[str]) -> bool:
+    return hashlib.sha256(canonical(principals).encode()).hexdigest()[:32] == acl_id
 
 
 def _hash(text: str) -> bytes:

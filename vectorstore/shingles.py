@@ -7,13 +7,12 @@ letters in a row. Case, width and what stands between the words do not count.
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmops.text import UNSPACED
+from llmops.text import UNSPACED, folded
 
 Hashes = NDArray[np.uint64]
 WORDS = 5
@@ -23,11 +22,19 @@ SIGNATURE_BYTES = 4 * PERMUTATIONS
 _KNOWN = 0x10000
 _SEPARATOR, _LETTER, _WHOLE_WORD = 0, 1, 2
 _LONGEST_WORD = 256  # letters behind it count by their sum alone
+_PIECES = re.compile(r"(?s:.{1,250000})\S*+")
 _BLOCK = 2048  # shingles at once: a megabyte or two for all permutations
 
 
 def words(text: str) -> Hashes:
-    """A number for each word of a text, in order; linear in its length."""
+    """A number for each word of a text, in order; linear in its length.
+
+    Goes by pieces, cut where there is a space: a character takes some 40 bytes meanwhile.
+    """
+    return np.concatenate([np.empty(0, np.uint64), *(_words(piece.group()) for piece in _PIECES.finditer(text))])
+
+
+def _words(text: str) -> Hashes:
     points, kinds = _characters(text)
     is_letter = kinds == _LETTER
     begins = is_letter.copy()
@@ -48,8 +55,7 @@ def _characters(text: str) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
     if text.isascii():
         points = np.frombuffer(text.lower().encode("ascii"), np.uint8).astype(np.uint32)
         return points, _kinds()[points]
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    points = np.frombuffer(folded.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
+    points = np.frombuffer(folded(text).encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
     kinds = _kinds()[np.minimum(points, np.uint32(_KNOWN))]
     kinds[(points >= 0x20000) & (points < 0x40000)] = _WHOLE_WORD
     return points, kinds

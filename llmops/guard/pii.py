@@ -27,7 +27,8 @@ class Span:
 
 
 _FULL_WIDTH: dict[int, int | str] = {point: point - 0xFEE0 for point in range(0xFF01, 0xFF5F)}
-_PLAIN = str.maketrans({**_FULL_WIDTH, 0x3000: " ", 0xA0: " ", **dict.fromkeys([*range(0x2010, 0x2016), 0x2212, 0x30FC], "-")})
+_PLAIN = str.maketrans({**_FULL_WIDTH, 0x3000: " ", 0xA0: " ", **dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-")})
+_LONG_VOWEL = re.compile(r"(?<=[0-9])\u30fc(?=[0-9])")  # elsewhere it belongs to a word, as in サーバー
 
 _LOCAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+%'-")
 _HOST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
@@ -45,7 +46,7 @@ _COLON_RUN = re.compile(r"[0-9A-Fa-f:.]++")
 
 # Numbers: none is a part of a longer one, of a word, of a path or of a price.
 _RUN = re.compile(r"[0-9][0-9 .()+-]{5,}+")
-_BEFORE, _AFTER = r"(?<![\w.,:/$€£¥#=+-])", r"(?![\w%]|[.,:/-][0-9])"
+_BEFORE, _AFTER = r"(?<![\w.,/$€£¥#+-])(?<![0-9]:)", r"(?![\w%]|[.,:/-][0-9])"
 _IP4 = re.compile(rf"{_BEFORE}[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}(?![\w%-]|\.[0-9])", re.ASCII)
 _GROUPED_CARD = r"[0-9]{4}([ -])[0-9]{4}(?:\1[0-9]{4}){2}(?:\1[0-9]{1,3})?|[0-9]{4}([ -])[0-9]{6}\2[0-9]{4,5}"
 _CARD = re.compile(rf"{_BEFORE}(?:[0-9]{{12,19}}|{_GROUPED_CARD}){_AFTER}", re.ASCII)
@@ -58,7 +59,7 @@ _POSTAL_AFTER = re.compile(r"[ \n]?[\u3400-\u9fff\u3040-\u30ff]{2}")
 
 def find(text: str) -> list[Span]:
     """The personal data in a text, in order, none inside another; linear in the text's length."""
-    plain = text if text.isascii() else text.translate(_PLAIN)
+    plain = text if text.isascii() else _LONG_VOWEL.sub("-", text.translate(_PLAIN))
     runs = [(max(0, run.start() - 2), min(len(plain), run.end() + 8)) for run in _RUN.finditer(plain)]
     taken = bytearray(len(plain))
     found = []
@@ -122,6 +123,8 @@ def _addresses(text: str, runs: list[Place]) -> Iterator[Place]:
         start = max(end, match.start() - 4)
         while not _is_hexadecimal(text[start : match.start()]):
             start += 1
+        if text[start - 1 : start].isalnum() or (start == match.start() and match.group() != "::"):
+            start = match.start() + 1  # the colon is that of a word before it, as in `host:2001:db8::1`
         run = _COLON_RUN.match(text, start)
         assert run is not None
         end = run.end()

@@ -10,18 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from llmops.errors import Unavailable
+
 _BUSY_SECONDS = 10.0
 
 
 def fault(path: Path) -> str:
-    """What SQLite finds wrong with a file, "" for a sound one."""
+    """What SQLite finds wrong with a file, "" for a sound one. Raises `Unavailable` where it cannot tell: the file is locked, or not to be read."""
     from pysqlite3 import dbapi2
 
     try:
         with _opened(path) as connection:
             found = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except dbapi2.Error as failure:
-        return str(failure)
+        if getattr(failure, "sqlite_errorcode", 0) & 0xFF in (dbapi2.SQLITE_CORRUPT, dbapi2.SQLITE_NOTADB):
+            return str(failure)
+        raise Unavailable(
+            f"cannot look at {path}: {failure}", hint="end the process that holds it, see that it can be read, and look again"
+        ) from failure
     return "" if found == ("ok",) else str(found[0])
 
 

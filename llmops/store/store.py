@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from llmops.errors import FREE_SPACE, DiskFull, InvalidInput, StoreError
@@ -24,7 +24,7 @@ from llmops.store.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Connection", "Store"]
+__all__ = ["Connection", "SQLAlchemyError", "Store"]
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]

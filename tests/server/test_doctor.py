@@ -20,13 +20,14 @@ from llmops.settings import Settings
 from llmops.store import outbox
 from llmops.store.tables import blobs
 from llmops.store.tables import outbox as outbox_table
-from server.doctor import look
+from server.doctor import CannotLook, look
 from tests.conftest import OWNER
 from tests.server.conftest import finished, start_server
 from tests.server.test_backup import filled, rows
+from tests.vectorstore.filled import fill, new_version
 from tests.vectorstore.invariants import check_collection
 from vectorstore.search import Searcher
-from vectorstore.tables import FOREVER, acl_principals, chunks, documents, vectors, versions
+from vectorstore.tables import FOREVER, acl_principals, acls, chunks, collections, documents, vectors, versions
 
 
 def wrong(home: Home) -> dict[str, str]:
@@ -135,7 +136,95 @@ def test_t35_a_damaged_file_of_mlflow_is_put_aside_and_its_answers_are_told_agai
     assert said.rc == 1 and "WRONG traces" in said.stdout
     mended = cli("doctor", "--rebuild")
     assert mended.rc == 0 and not file.exists(), mended.stdout
-    assert len(list((home.settings.home / "quarantine").glob("*-mlflow.db"))) == 1
+    assert len(list((home.settings.home / "quarantine").glob("*/mlflow.db"))) == 1
+
+
+def test_doctor_neither_judges_nor_moves_a_file_of_mlflow_that_another_process_holds(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is locked is not damaged."""
+    from pysqlite3 import dbapi2
+
+    from llmops.store import sqlite_file
+    from server.doctor import rebuild
+
+    monkeypatch.setattr(sqlite_file, "_BUSY_SECONDS", 0.1)
+    file = home.settings.home / "mlflow.db"
+    holder = dbapi2.connect(file, isolation_level=None)
+    holder.execute("create table experiments (name text)")
+    holder.execute("begin exclusive")
+    try:
+        told = rebuild(home, OWNER)
+        assert any("locked" in line for line in told["refused"]) and file.exists()
+        with pytest.raises(CannotLook, match="locked"):
+            wrong(home)
+    finally:
+        holder.close()
+    assert wrong(home) == {}
+
+
+def test_doctor_does_not_give_a_right_that_no_list_was_made_with(store_home: Home) -> None:
+    """Whom a list names was changed behind its back: that they find its documents must not be made true."""
+    from server.doctor import rebuild
+
+    filled(store_home)
+    store_home.store.write(lambda c: c.execute(update(acls).values(principals=["user:eve"])))
+    before = rows(store_home)["acl_principals"]
+    told = rebuild(store_home, OWNER)
+    assert rows(store_home)["acl_principals"] == before and any("list" in line and "restore" in line for line in told["refused"])
+    assert "access" in wrong(store_home)
+    check_collection(store_home, "docs", ["the river 7"])
+
+
+def test_doctor_does_not_embed_a_damaged_text_and_goes_on_with_other_collections(store_home: Home) -> None:
+    from server.doctor import rebuild
+
+    filled(store_home)
+    fill(store_home, "aaa", [new_version("other", "Of another encoder")])
+    fill(store_home, "zzz", [new_version("last", "Nothing is wrong with this one")])
+    store_home.store.write(lambda c: c.execute(update(collections).where(collections.c.name == "aaa").values(encoder="another/encoder")))
+    store_home.store.write(
+        lambda c: c.execute(update(versions).where(versions.c.version == 1, versions.c.title == "Page last").values(text="damaged"))
+    )
+    store_home.store.write(lambda c: c.execute(delete(vectors)))
+    told = rebuild(store_home, OWNER)
+    refused = " ".join(told["refused"])
+    assert "another/encoder" in refused and "of zzz" in refused and "another text" in refused
+    assert any("of docs were embedded again" in line for line in told["done"]) and any(line.startswith("indexes: ") for line in told["done"])
+    kept = store_home.store.read(lambda c: set(c.execute(select(vectors.c.text_hash)).scalars()))
+    damaged = new_version("last", "Nothing is wrong with this one").chunks[0].text_hash
+    assert kept and damaged not in kept
+
+
+def test_doctor_reads_a_long_document_once_not_once_for_each_chunk(store_home: Home) -> None:
+    """Two thousand chunks of a text of twenty megabytes: read with each, that is 40 gigabytes."""
+    fill(store_home, "docs", [new_version("book", "\n\n".join(f"Paragraph {n}{' word' * 2_000}" for n in range(2_000)))])
+    assert wrong(store_home) == {}
+
+
+def test_doctor_leaves_the_lock_of_an_ingestion_alone(home: Home) -> None:
+    from filelock import FileLock
+
+    from server.doctor import rebuild
+    from vectorstore.index.segments import folder_of, write_segments
+
+    collection = fill(home, "docs", [new_version(f"d{n}", f"Number {n} of the harbour") for n in range(300)])
+    write_segments(home, collection)
+    lock = FileLock(folder_of(home, collection).with_name(f"{collection.id}.lock"))
+    with lock:
+        file = Path(lock.lock_file).stat().st_ino
+        assert wrong(home) == {}
+    rebuild(home, OWNER)
+    assert Path(lock.lock_file).stat().st_ino == file and not (home.settings.home / "quarantine").exists()
+
+
+def test_doctor_tells_what_it_saw_where_one_part_cannot_look(home: Home, cli) -> None:
+    filled(home)
+    home.store.write(lambda c: c.execute(update(documents).values(chunks=7)))
+    (home.settings.home / "mlflow.db").mkdir()
+    said = cli("doctor", "--json")
+    assert said.rc == 3 and "traces" in said.stderr
+    told = {check["check"]: check for check in said.json["checks"]}
+    assert not said.json["ok"] and not told["documents"]["ok"] and told["audit"]["ok"]
+    assert not told["traces"]["ok"] and told["traces"]["cannot_look"] and not told["documents"]["cannot_look"]
 
 
 def test_t35_doctor_beside_a_live_server_lets_its_worker_make_indexes_again(tmp_path: Path, cli) -> None:

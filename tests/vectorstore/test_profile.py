@@ -6,11 +6,13 @@ import hashlib
 import random
 import subprocess
 import sys
+import unicodedata
 from itertools import combinations
 
 import numpy as np
 import pytest
 
+from llmops.text import folded
 from tests.conftest import REPOSITORY
 from vectorstore import duplicates
 from vectorstore.language import UNKNOWN, language
@@ -117,3 +119,19 @@ def test_a_text_of_ten_megabytes_and_one_of_emoji_have_profiles() -> None:
     assert large.characters > 10_000_000 and len(large.signature) == SIGNATURE_BYTES and large.tokens > 2_000_000
     emoji = profile("🎉👍🏽 " * 1000, UNKNOWN)
     assert (emoji.signature, emoji.vocabulary, emoji.pii) == (b"", b"", {})
+
+
+@pytest.mark.parametrize("marks", ["\u0301\u0316", "\uff9e\u0316", "ㅏㅏ"])
+def test_a_text_of_nothing_but_marks_has_a_profile_and_terms(marks: str) -> None:
+    """To sort a run of marks as Unicode says takes the square of its length: an hour for these, in one call that nothing ends."""
+    code = f"from vectorstore.profile import profile; from llmops.text import terms; text = 'e' + {marks!r} * 1_000_000; "
+    code += "profile(text, 'und'); terms(text)"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=60)
+
+
+def test_a_folded_text_is_that_of_the_whole() -> None:
+    drawn = random.Random(0)
+    letters = [*map(chr, range(0x20, 0x3400, 7)), *"\u0300\u0301\u0316\uff9e\u1100\u1161\u11a8\u314f\u09c7\u09beßﾊＡ한 "]
+    for _ in range(20):
+        text = "".join(drawn.choices(letters, k=20_000))
+        assert folded(text) == unicodedata.normalize("NFKC", text).casefold()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from llmops.checks import REBUILD, Finding
 from llmops.quarantine import put_aside
 from vectorstore.index.scan import nearest
 from vectorstore.index.segment import Segment
+from vectorstore.index.segments import LOCK, lock_of
 from vectorstore.rows import changes, checks
 from vectorstore.rows.collections import Collection
 
@@ -26,10 +29,10 @@ _CLOSE = 1e-5
 
 
 def listed(home: Home) -> list[Path]:
-    """Everything below `indexes/` that should be a segment; the folder of a collection where it is none."""
+    """Everything below `indexes/` that should be a segment; the folder of a collection where it is none. Locks are neither."""
     top = home.settings.home / "indexes"
     try:
-        folders = [path for path in sorted(top.iterdir()) if path.name != "rebuilt"]
+        folders = [path for path in sorted(top.iterdir()) if path.name != "rebuilt" and path.suffix != LOCK]
     except NotADirectoryError:
         return [top]
     except FileNotFoundError:
@@ -55,10 +58,22 @@ def look(connection: Connection, home: Home, on_disk: list[Path]) -> Finding:
     return found
 
 
-def put_bad_aside(connection: Connection, home: Home, on_disk: list[Path]) -> list[Path]:
-    """Put aside every segment that is not what the rows would make; returns where they are now."""
-    bad = [path for path, fault, _ in _judged(connection, home, on_disk) if fault]
-    return [put_aside(home.settings.home, path) for path in bad if path.exists()]
+def put_bad_aside(home: Home, on_disk: list[Path]) -> list[Path]:
+    """Put aside every segment that is not what the rows would make; returns where they are now.
+
+    Each is judged again under its collection's lock: an ingestion may be about to write beside it.
+    """
+    aside: list[Path] = []
+    for path in home.store.read(partial(_bad, home=home, on_disk=on_disk)):
+        folder = path.parent
+        with lock_of(folder) if folder.parent.name == "indexes" and folder.is_dir() else nullcontext(), suppress(FileNotFoundError):
+            for bad in home.store.read(partial(_bad, home=home, on_disk=[path])):
+                aside.append(put_aside(home.settings.home, bad))
+    return aside
+
+
+def _bad(connection: Connection, home: Home, on_disk: list[Path]) -> list[Path]:
+    return [path for path, fault, _ in _judged(connection, home, on_disk) if fault and path.exists()]
 
 
 def _judged(connection: Connection, home: Home, on_disk: list[Path]) -> Iterator[tuple[Path, str, int]]:

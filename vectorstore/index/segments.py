@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _NAME = re.compile(r"\d{12}-\d{12}")
+LOCK = ".lock"
 MOST = 6
 """More segments than this are merged into one."""
 SMALLEST = 256
@@ -29,6 +30,11 @@ SMALLEST = 256
 def folder_of(home: Home, collection: collections.Collection) -> Path:
     """Named by the collection's random id, so that another store under the same home never meets this one's segments."""
     return home.settings.home / "indexes" / collection.id
+
+
+def lock_of(folder: Path) -> FileLock:
+    """Whoever changes a collection's folder holds this."""
+    return FileLock(folder.with_name(f"{folder.name}{LOCK}"))
 
 
 def open_segments(connection: Connection, folder: Path, collection: collections.Collection) -> list[Segment]:
@@ -61,7 +67,7 @@ def write_segments(home: Home, collection: collections.Collection) -> None:
         if place.exists() and not place.is_dir():
             log.warning("%s is no folder: it is now %s", place, put_aside(home.settings.home, place))
         place.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{folder.name}.lock")):  # two jobs may come to their end in the same collection at once
+    with lock_of(folder):  # two jobs may come to their end in the same collection at once
         _write_segments(home, collection, folder)
 
 

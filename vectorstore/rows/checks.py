@@ -18,6 +18,16 @@ _LIVE_VERSIONS = (
 )
 _NEWEST = and_(versions.c.document_row == chunks.c.document_row, versions.c.version == chunks.c.version)
 
+# By version, so that the length of a text is asked for once and not with each of its chunks.
+_SPANS = (
+    select(
+        *(chunks.c.document_row, chunks.c.version, func.min(chunks.c.start).label("first")),
+        *(func.max(chunks.c.end).label("last"), func.min(chunks.c.end - chunks.c.start).label("shortest")),
+    )
+    .group_by(chunks.c.document_row, chunks.c.version)
+    .subquery()
+)
+
 
 class Text(NamedTuple):
     """A text that a chunk was embedded as, by the hash that its row has."""
@@ -63,9 +73,9 @@ def faults_of_documents(connection: Connection) -> Iterator[str]:
         (
             "has a chunk outside of its text",
             select(documents.c.id)
-            .join(chunks, chunks.c.document_row == documents.c.row)
-            .join(versions, _NEWEST)
-            .where(or_(chunks.c.start < 0, chunks.c.end < chunks.c.start, chunks.c.end > func.length(versions.c.text)))
+            .join(_SPANS, _SPANS.c.document_row == documents.c.row)
+            .join(versions, and_(versions.c.document_row == _SPANS.c.document_row, versions.c.version == _SPANS.c.version))
+            .where(or_(_SPANS.c.first < 0, _SPANS.c.shortest < 0, _SPANS.c.last > func.length(versions.c.text)))
             .distinct(),
         ),
         (
@@ -90,14 +100,17 @@ def count_chunks_again(connection: Connection) -> int:
 
 def embedded_texts(connection: Connection, collection_row: int) -> Iterator[Text]:
     """Every text of a collection's chunks, the ended ones too: earlier snapshots are asked for."""
-    query = (
-        select(chunks.c.text_hash, chunks.c.start, chunks.c.end, chunks.c.heading, versions.c.title, versions.c.text)
-        .join(versions, _NEWEST)
-        .where(chunks.c.collection_row == collection_row)
-        .order_by(chunks.c.row)
-    )
-    for row in connection.execute(query.execution_options(stream_results=True, yield_per=100)):
-        yield Text(bytes(row.text_hash), embedded_text(row.title, row.heading, row.text[row.start : row.end]))
+    wanted = select(chunks.c.document_row, chunks.c.version, chunks.c.text_hash, chunks.c.start, chunks.c.end, chunks.c.heading)
+    wanted = wanted.where(chunks.c.collection_row == collection_row).order_by(chunks.c.row)
+    document: tuple[int, int] | None = None  # the chunks of one follow each other, so its text is fetched once
+    found = None
+    for row in connection.execute(wanted.execution_options(stream_results=True, yield_per=2000)):
+        if document != (row.document_row, row.version):
+            document = (row.document_row, row.version)
+            of = select(versions.c.title, versions.c.text).where(versions.c.document_row == document[0], versions.c.version == document[1])
+            found = connection.execute(of).first()
+        if found is not None:
+            yield Text(bytes(row.text_hash), embedded_text(found.title, row.heading, found.text[row.start : row.end]))
 
 
 def vectors_of(connection: Connection, encoder: str) -> Iterator[tuple[bytes, bytes]]:
