@@ -64,7 +64,7 @@ def _identifier() -> LanguageIdentifier:
     with lzma.open(MODEL_DIR / MODEL_FILE) as packed:
         content = io.BytesIO(packed.read())
     with np.load(content, allow_pickle=False) as model:
-        states, rows = array("H", model["nextmove"].astype(np.uint16).tobytes()), model["nextmove_row"].tolist()
+        states, rows = array("I", model["nextmove"].astype(np.uint32).tobytes()), model["nextmove_row"].tolist()
         learned = model["ptc"], model["pc"], model["classes"].tolist()
         identifier = LanguageIdentifier(*learned, states, model["out_feat"].tolist(), norm_probs=True, tk_row=rows)
     identifier.set_languages([label for label in identifier.labels if len(label) == 2])
