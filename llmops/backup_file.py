@@ -10,16 +10,19 @@ The zip's comment holds that hash, so every tool for zips opens the file, and no
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import secrets
 import time
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from llmops.durable import sync
+from llmops.durable import size_of, sync
 from llmops.errors import Conflict, InvalidInput
 from llmops.types import Json
 
@@ -74,13 +77,38 @@ class Reader:
         return int(self.manifest["members"][name]["rows"])
 
     def lines(self, name: str) -> Iterator[bytes]:
-        with self._archive.open(name) as member:
-            yield from member
+        with self._member(name) as member:
+            yield from io.BufferedReader(member, _AT_ONCE)
 
     def pieces(self, name: str) -> Iterator[bytes]:
-        with self._archive.open(name) as member:
+        with self._member(name) as member:
             while piece := member.read(_AT_ONCE):
                 yield piece
+
+    @contextmanager
+    def _member(self, name: str) -> Iterator[_Checked]:
+        with self._archive.open(name) as opened:
+            yield _Checked(opened, name, self.manifest["members"][name])
+
+
+class _Checked(io.RawIOBase):
+    """A member as it is read: `InvalidInput` once it holds more or other bytes than the manifest says, before more are inflated."""
+
+    def __init__(self, opened: IO[bytes], name: str, told: Json) -> None:
+        self._opened, self._name, self._told = opened, name, told
+        self._left, self._hash = int(told["bytes"]), hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._opened.read(max(0, min(len(buffer), self._left + 1)))
+        self._left -= len(piece)
+        self._hash.update(piece)
+        if self._left < 0 or (not piece and (self._left or self._hash.hexdigest() != self._told["sha256"])):
+            raise InvalidInput(f"{self._name} of the backup is not what its manifest says", hint=_DAMAGED)
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 @contextmanager
@@ -88,9 +116,9 @@ def writing(path: Path) -> Iterator[Writer]:
     """Write a new backup: it has its name once it is whole and on the disk. Its owner alone can read it. `Conflict` for a file that is there."""
     if path.exists():
         raise Conflict(f"{path} exists already", hint="name another file, or remove it first")
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as failure:
         raise InvalidInput(f"cannot write {path}: {failure.strerror}", hint="name a file in a folder that can be written") from None
     try:
@@ -103,12 +131,26 @@ def writing(path: Path) -> Iterator[Writer]:
             _seal(out)
             out.flush()
             os.fsync(out.fileno())
-        draft.rename(path)
+        _name(draft, path)
         sync(path.absolute().parent)
     except BaseException:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
+
+
+def _name(draft: Path, path: Path) -> None:
+    """Give a file its name, unless that was taken meanwhile."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise Conflict(f"{path} exists already", hint="name another file, or remove it first") from None
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise Conflict(f"{path} exists already", hint="name another file, or remove it first") from None
+        draft.rename(path)
+        return
+    draft.unlink()
 
 
 def _seal(out: Any) -> None:
@@ -133,7 +175,10 @@ def _hash_of(opened: Any, size: int) -> bytes:
 def reading(path: Path) -> Iterator[Reader]:
     """Open a backup once every byte of it was checked. Raises `InvalidInput` for one that is damaged, foreign or newer than this program."""
     try:
+        size_of(path)
         opened = path.open("rb")
+    except ValueError as failure:
+        raise InvalidInput(f"cannot read {path}: {failure}", hint="name a file that `llmops backup` wrote") from None
     except OSError as failure:
         raise InvalidInput(f"cannot read {path}: {failure.strerror}", hint="name a file that `llmops backup` wrote") from None
     with opened:
@@ -144,8 +189,20 @@ def reading(path: Path) -> Iterator[Reader]:
             raise InvalidInput(f"{path} is cut short, damaged or no backup at all", hint=_DAMAGED)
         if _hash_of(opened, size) != digits:
             raise InvalidInput(f"{path} is damaged: it is not as it was written", hint=_DAMAGED)
-        with zipfile.ZipFile(opened) as archive:
+        with _well_formed(path), zipfile.ZipFile(opened) as archive:
             yield Reader(archive, _manifest(archive, path))
+
+
+_NO_FILES = (IsADirectoryError, NotADirectoryError, FileExistsError)
+
+
+@contextmanager
+def _well_formed(path: Path) -> Iterator[None]:
+    """Whole and sealed is not yet made by us: whatever its content lets zip or JSON raise is its fault."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, TypeError, LookupError, *_NO_FILES) as failure:
+        raise InvalidInput(f"{path} does not hold what a backup holds: {type(failure).__name__}", hint=_DAMAGED) from failure
 
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> Json:
@@ -154,7 +211,7 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> Json:
         if manifest["kind"] != KIND:
             raise ValueError(manifest["kind"])
         newer = int(manifest["format"]) > FORMAT
-        whole = newer or set(manifest["members"]) | {MANIFEST} == set(archive.namelist())
+        whole = newer or sorted([*manifest["members"], MANIFEST]) == sorted(archive.namelist())
     except (KeyError, ValueError, TypeError, zipfile.BadZipFile):
         raise InvalidInput(f"{path} is no backup of LLMOps", hint="name a file that `llmops backup` wrote") from None
     if newer:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,8 @@ ARTIFACTS = "mlruns"
 _BELOW = "mlflow/"
 _SIDES = ("", "-wal", "-shm", "-journal")
 _AT_ONCE = 1 << 20
+_SCRATCH = ".backup-"
+_OLD = 86400.0  # seconds: no backup copies for that long
 
 
 def save(home: Home, out: Writer) -> None:
@@ -29,7 +33,10 @@ def save(home: Home, out: Writer) -> None:
     if home.settings.mlflow.tracking_uri or not (folder / FILE_NAME).is_file():
         return
     out.notes["traces"] = {"artifacts": (folder / ARTIFACTS).as_uri()}
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".backup-") as scratch:
+    for left in folder.glob(f"{_SCRATCH}*"):  # of a backup that was killed
+        if time.time() - left.stat().st_mtime > _OLD:
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
         copied = Path(scratch) / FILE_NAME
         sqlite_file.copy(folder / FILE_NAME, copied)
         out.add(_BELOW + FILE_NAME, _pieces(copied))
@@ -44,8 +51,13 @@ def check(backup: Reader) -> None:
 def restore(settings: Settings, backup: Reader, staging: Path, aside: str) -> list[tuple[Move, bool]]:
     """Write what the backup has of MLflow below `staging`; returns the moves that put it in place, and whether each clears it."""
     notes = backup.notes("traces")
-    if notes is None or settings.mlflow.tracking_uri:
+    if settings.mlflow.tracking_uri:
         return []
+    home = settings.home
+    former = [*(f"{FILE_NAME}{side}" for side in _SIDES), ARTIFACTS]
+    clearing = [(Move(home / name, home / aside / name), True) for name in former if (home / name).exists()]
+    if notes is None:  # the state of then had no traces of its own
+        return clearing
     for name in backup.members(_BELOW):
         target = staging / name.removeprefix(_BELOW)
         if not target.resolve().is_relative_to(staging.resolve()):
@@ -54,12 +66,8 @@ def restore(settings: Settings, backup: Reader, staging: Path, aside: str) -> li
         with target.open("wb") as out:
             for piece in backup.pieces(name):
                 out.write(piece)
-    home = settings.home
-    for column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
-        sqlite_file.move_references(staging / FILE_NAME, column, notes["artifacts"], (home / ARTIFACTS).as_uri())
-    names = [*(f"{FILE_NAME}{side}" for side in _SIDES), ARTIFACTS]
-    moves = [(Move(home / name, home / aside / name), True) for name in names if (home / name).exists()]
-    return [*moves, *((Move(staging / name, home / name), False) for name in (FILE_NAME, ARTIFACTS) if (staging / name).exists())]
+    sqlite_file.move_references(staging / FILE_NAME, str(notes["artifacts"]), (home / ARTIFACTS).absolute().as_uri())
+    return [*clearing, *((Move(staging / name, home / name), False) for name in (FILE_NAME, ARTIFACTS) if (staging / name).exists())]
 
 
 def _files(folder: Path) -> Iterator[Path]:

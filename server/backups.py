@@ -35,13 +35,13 @@ STAGING = "restoring-"
 
 
 def save(home: Home, asker: Asker, path: Path) -> Json:
-    """Write a backup while others go on; returns what it holds. The audit log, and so the backup itself, says that it was taken."""
+    """Write a backup while others go on; returns what it holds. Once it is there the audit log says that it was taken."""
     began = time.monotonic()
     with writing(path) as out:
-        home.store.write(lambda c: audit.record(c, asker, "store.backup", "home", {"file": path.name}))
         for name in plugins.names("backups"):
             plugins.find("backups", name).save(home, out)
         rows = sum(entry["rows"] for name, entry in out.members.items() if name.startswith("store/"))
+    home.store.write(lambda c: audit.record(c, asker, "store.backup", "home", {"file": path.name}))
     return {"file": str(path), "bytes": path.stat().st_size, "rows": rows, "seconds": round(time.monotonic() - began, 3)}
 
 
@@ -63,12 +63,18 @@ def restore(settings: Settings, asker: Asker, path: Path, *, force: bool) -> Jso
             aside = store_part.aside_name()
             with _staging(settings) as staging:
                 moves = [move for part in parts.values() for move in part.restore(settings, backup, staging, aside)]
+                clearing = any(clears and move.source.exists() for move, clears in moves)
                 _exchange(settings, backup, moves, aside)
         rows = sum(backup.rows(name) for name in backup.members("store/"))
         taken = iso_time(backup.manifest["created"])
     with Home(settings) as home:
-        home.store.write(lambda c: audit.record(c, asker, "store.restore", "home", {"taken": taken, "aside": aside if full else None}))
-    return {"rows": rows, "taken": taken, "aside": _place(settings, aside) if full else None, "seconds": round(time.monotonic() - began, 3)}
+        home.store.write(lambda c: audit.record(c, asker, "store.restore", "home", {"taken": taken, "aside": aside if full or clearing else None}))
+    return {
+        "rows": rows,
+        "taken": taken,
+        "aside": _place(settings, aside, full) if full or clearing else None,
+        "seconds": round(time.monotonic() - began, 3),
+    }
 
 
 def _exchange(settings: Settings, backup: Reader, moves: list[tuple[Move, bool]], aside: str) -> None:
@@ -81,8 +87,8 @@ def _exchange(settings: Settings, backup: Reader, moves: list[tuple[Move, bool]]
     finish(settings.home, partial(holds_token, settings))
 
 
-def _place(settings: Settings, aside: str) -> str:
-    place = store_part.place_of(settings)
+def _place(settings: Settings, aside: str, full: bool) -> str:
+    place = store_part.place_of(settings) if full else settings.home / "traces"
     return f"the schema {aside}" if place is None else str(place.parent / aside)
 
 

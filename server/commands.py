@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from llmops.context import OWNERS, Context, common
-from llmops.errors import CheckFailed
+from llmops.errors import CheckFailed, LLMOpsError
 
 
 @click.command()
@@ -106,8 +106,14 @@ def restore(context: Context, file: Path, force: bool) -> None:
     from server.doctor import rebuild
 
     told = restore(context.settings, context.asker(), file, force=force)
-    made = rebuild(context.home, context.asker())
+    aside = f"; what was there is now {told['aside']}" if told["aside"] else ""
+    if not context.json:  # it is done, whatever becomes of what follows
+        context.emit(None, f"restored {told['rows']} rows as of {told['taken']} in {told['seconds']:.1f} s{aside}")
+    try:
+        made = rebuild(context.home, context.asker())
+    except LLMOpsError as failure:
+        made = {"done": [], "refused": [f"{failure} ({failure.hint})"]}
     for line in made["refused"]:
         context.message(f"not made again: {line}")
-    aside = f"; what was there is now {told['aside']}" if told["aside"] else ""
-    context.emit({**told, **made}, f"restored {told['rows']} rows as of {told['taken']} in {told['seconds']:.1f} s{aside}")
+    if context.json:
+        context.emit({**told, **made})

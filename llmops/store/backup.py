@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, inspect
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateSchema, DDLElement
 
@@ -136,11 +137,29 @@ def _fill(connection: Connection, backup: Reader, aside: str) -> None:
     upgrade(connection, notes["revision"])
     for name, columns in notes["tables"].items():
         member = _MEMBER.format(name)
-        if dump.fill(connection, name, columns, backup.lines(member)) != backup.rows(member):
+        if _filled(connection, name, columns, backup.lines(member)) != backup.rows(member):
             raise InvalidInput(f"the backup holds other rows of {name} than it says", hint="take another backup; nothing was changed")
         dump.number_on(connection, name, columns)
         failpoint("restore.table")
     upgrade(connection, "head")
+
+
+def _filled(connection: Connection, name: str, columns: dump.Columns, lines: Iterable[bytes]) -> int:
+    """How many rows were written. Raises `InvalidInput` for rows that are none of that table; what the database itself lacks stays what it is."""
+    try:
+        return dump.fill(connection, name, columns, lines)
+    except (ValueError, TypeError, LookupError, AttributeError, IntegrityError, ProgrammingError) as failure:
+        raise _wrong_rows(name, failure) from failure
+    except OperationalError as failure:
+        if getattr(failure.orig, "sqlite_errorname", "") != "SQLITE_ERROR":  # no such table, no such column
+            raise
+        raise _wrong_rows(name, failure) from failure
+
+
+def _wrong_rows(name: str, failure: Exception) -> InvalidInput:
+    return InvalidInput(
+        f"the backup's rows of {name} are none that this program knows: {type(failure).__name__}", hint="take another backup; nothing was changed"
+    )
 
 
 class _SetSchema(DDLElement):

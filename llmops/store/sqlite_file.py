@@ -10,7 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 from llmops.errors import Unavailable
+=======
+from llmops.errors import InvalidInput, Unavailable
+>>>>>>> 72322f69dd8b2c3247c013c7f2cdbf5ff6afaf5a
 
 _BUSY_SECONDS = 10.0
 
@@ -32,28 +36,44 @@ def fault(path: Path) -> str:
 
 
 def copy(path: Path, target: Path) -> None:
-    """Copy a file as it is at one moment, while others write to it. Raises `OSError` where that does not work."""
+    """Copy a file as it is at one moment, while others write to it. Raises `Unavailable` where that does not work."""
     from pysqlite3 import dbapi2
 
     try:
         with _opened(path) as connection:
             connection.execute("VACUUM INTO ?", (str(target),))
     except dbapi2.Error as failure:
-        raise OSError(f"cannot copy {path}: {failure}") from failure
+        raise Unavailable(f"cannot copy {path}: {failure}", hint="`llmops doctor` looks at it; if another process holds it, try again") from failure
 
 
-def move_references(path: Path, column: tuple[str, str], old: str, new: str) -> None:
-    """Let every value of a column that begins with `old` begin with `new`. The table and the column are ours to name: they are constants."""
-    table, name = column
-    with _opened(path) as connection:
-        connection.execute(_MOVE[table, name], (new, len(old) + 1, len(old), old))
-        connection.commit()
+def move_references(path: Path, old: str, new: str) -> None:
+    """Let every address in MLflow's file that is `old`, or lies below it, be or lie below `new`. Raises `InvalidInput` for no SQLite file."""
+    from pysqlite3 import dbapi2
+
+    try:
+        with _opened(path) as connection:
+            there = {(table, name) for (table,) in connection.execute(_TABLES).fetchall() for (name,) in connection.execute(_COLUMNS, (table,))}
+            for column, statement in _MOVE.items():
+                if column in there:
+                    connection.execute(statement, (new, len(old) + 1, old, len(old) + 1, f"{old}/"))
+            connection.commit()
+    except dbapi2.Error as failure:
+        raise InvalidInput(f"the traces of the backup are no SQLite file: {failure}", hint="take another backup; nothing was changed") from failure
 
 
+_TABLES = "select name from sqlite_master where type = 'table'"
+_COLUMNS = "select name from pragma_table_info(?)"
 _MOVE = {
     ("experiments", "artifact_location"): "update experiments set artifact_location = ? || substr(artifact_location, ?)"
-    " where substr(artifact_location, 1, ?) = ?",
-    ("runs", "artifact_uri"): "update runs set artifact_uri = ? || substr(artifact_uri, ?) where substr(artifact_uri, 1, ?) = ?",
+    " where artifact_location = ? or substr(artifact_location, 1, ?) = ?",
+    ("runs", "artifact_uri"): "update runs set artifact_uri = ? || substr(artifact_uri, ?) where artifact_uri = ? or substr(artifact_uri, 1, ?) = ?",
+    ("trace_tags", "value"): "update trace_tags set value = ? || substr(value, ?)"
+    " where key = 'mlflow.artifactLocation' and (value = ? or substr(value, 1, ?) = ?)",
+    ("logged_models", "artifact_location"): "update logged_models set artifact_location = ? || substr(artifact_location, ?)"
+    " where artifact_location = ? or substr(artifact_location, 1, ?) = ?",
+    ("model_versions", "source"): "update model_versions set source = ? || substr(source, ?) where source = ? or substr(source, 1, ?) = ?",
+    ("model_versions", "storage_location"): "update model_versions set storage_location = ? || substr(storage_location, ?)"
+    " where storage_location = ? or substr(storage_location, 1, ?) = ?",
 }
 
 

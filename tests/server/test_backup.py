@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -188,6 +189,53 @@ def test_t54_a_damaged_foreign_or_newer_backup_is_refused_and_nothing_is_changed
     refused()
 
 
+def test_t54_a_sealed_backup_that_nobody_wrote_is_refused_and_nothing_is_changed(settings, backup, tmp_path) -> None:
+    """The seal says that no byte changed, not that the content is ours."""
+    from llmops import backup_file
+
+    wrong = tmp_path / "wrong.zip"
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in settings.home.iterdir())
+    with zipfile.ZipFile(backup) as old:
+        whole = {name: old.read(name) for name in old.namelist()}
+    row = whole["store/keys.jsonl"]
+
+    def refused(changed: dict[str, bytes], *, told: bool = True, twice: str = "") -> None:
+        members = {**whole, **changed}
+        manifest = json.loads(members.pop("manifest.json"))
+        if told:
+            manifest["members"] |= {
+                name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), "rows": content.count(b"\n")}
+                for name, content in changed.items()
+            }
+        with wrong.open("w+b") as out:
+            with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+                new.comment = b"0" * 64
+                for name, content in [*members.items(), ("manifest.json", json.dumps(manifest).encode())]:
+                    new.writestr(name, content)
+                if twice:
+                    new.writestr(twice, members[twice])
+            backup_file._seal(out)
+        with pytest.raises(InvalidInput) as failure:
+            backups.restore(settings, OWNER, wrong, force=True)
+        assert failure.value.hint
+        left = sorted((path.name, path.stat().st_mtime_ns) for path in settings.home.iterdir() if not path.name.endswith(".lock"))
+        assert left == before
+
+    refused({"store/keys.jsonl": b"{\n"})
+    refused({"store/keys.jsonl": b"[1]\n"})
+    refused({"store/keys.jsonl": b"7\n"})
+    refused({"store/keys.jsonl": row + row})
+    kinds = json.loads(whole["manifest.json"])["notes"]["store"]["tables"]["blobs"].values()
+    blob = ["*" if kind == "bytes" else value for kind, value in zip(kinds, json.loads(whole["store/blobs.jsonl"].splitlines()[0]), strict=True)]
+    refused({"store/blobs.jsonl": json.dumps(blob).encode() + b"\n"})
+    refused({"store/keys.jsonl": row.replace(b"shop", b"ship")}, told=False)
+    refused({"store/keys.jsonl": b" " * (64 << 20) + b"\n"}, told=False)
+    with pytest.warns(UserWarning, match="Duplicate"):
+        refused({}, twice="store/keys.jsonl")
+    with pytest.raises(InvalidInput):
+        backups.restore(settings, OWNER, tmp_path, force=True)
+
+
 def test_t54_a_home_that_holds_something_is_put_aside_only_with_force(store_home: Home, cli, backup, tmp_path) -> None:
     store_home.store.write(lambda c: keys.create(c, OWNER, keys.Wanted("mine", "admin")))
     store_home.close()
@@ -264,6 +312,9 @@ def with_traces(folder: Path, name: str) -> None:
         made.execute("create table experiments (artifact_location text)")
         made.execute("create table runs (artifact_uri text)")
         made.execute("insert into experiments values (?)", ((folder / "mlruns/1").as_uri(),))
+        made.execute("create table trace_tags (key text, value text)")
+        made.execute("insert into trace_tags values ('mlflow.artifactLocation', ?)", ((folder / "mlruns/1/traces").as_uri(),))
+        made.execute("insert into trace_tags values ('mlflow.artifactLocation', ?)", (f"{(folder / 'mlruns').as_uri()}-not-ours",))
     made.close()
     (folder / "mlruns/1").mkdir(parents=True)
     (folder / "mlruns/1/a.txt").write_text(name)
@@ -337,7 +388,8 @@ def test_t54_a_backup_of_the_first_revision_is_migrated(backup, tmp_path, settin
         places = [place for place, column in enumerate(tables[name]) if column not in columns]
         older[name] = {column: kind for column, kind in tables[name].items() if column not in columns}
         found = [json.loads(line) for line in members[f"store/{name}.jsonl"].splitlines()]
-        members[f"store/{name}.jsonl"] = b"".join(json.dumps([row[place] for place in places]).encode() + b"\n" for row in found)
+        members[f"store/{name}.jsonl"] = content = b"".join(json.dumps([row[place] for place in places]).encode() + b"\n" for row in found)
+        manifest["members"][f"store/{name}.jsonl"] |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     del members["store/audit_head.jsonl"]
     manifest["members"].pop("store/audit_head.jsonl")
     manifest["notes"]["store"] = {"revision": first, "tables": {name: older[name] for name in older if name != "audit_head"}}
@@ -367,7 +419,18 @@ def test_t54_traces_of_the_home_come_along(home: Home, cli, tmp_path) -> None:
     assert (elsewhere / "mlruns/1/a.txt").read_text() == "an artifact"
     with sqlite3.connect(elsewhere / "mlflow.db") as restored:
         assert restored.execute("select * from experiments").fetchall() == [((elsewhere / "mlruns/1").as_uri(),)]
+        tags = restored.execute("select value from trace_tags").fetchall()
+        assert tags == [((elsewhere / "mlruns/1/traces").as_uri(),), (f"{(home.settings.home / 'mlruns').as_uri()}-not-ours",)]
     restored.close()
+
+
+def test_t54_traces_go_aside_with_the_rows_they_belong_to(settings, backup) -> None:
+    with_traces(settings.home, "of the former state")
+    told = backups.restore(settings, OWNER, backup, force=True)
+    assert not (settings.home / "mlflow.db").exists() and not (settings.home / "mlruns").exists()
+    [kept] = settings.home.glob("before-restore-*/mlruns/1/a.txt")
+    assert kept.read_text() == "of the former state"
+    assert told["aside"] is not None
 
 
 def test_t54_only_the_owner_and_only_alone(home: Home, cli, backup) -> None:
