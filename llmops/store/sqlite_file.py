@@ -10,11 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-from llmops.errors import Unavailable
-=======
 from llmops.errors import InvalidInput, Unavailable
->>>>>>> 72322f69dd8b2c3247c013c7f2cdbf5ff6afaf5a
 
 _BUSY_SECONDS = 10.0
 
