@@ -181,6 +181,7 @@ def test_the_measures_of_drift_know_chance_from_change() -> None:
     draw = np.random.default_rng(0)
     one, other = (draw.lognormal(7, 1, 300).astype(int).tolist() for _ in range(2))
     assert not drift.lengths(one, other)["drifted"] and drift.lengths(one, [size * 3 for size in other])["drifted"]
+    assert drift.lengths([100] * 300, [10] * 300)["drifted"] and drift.lengths([100] * 300, [100] * 300)["value"] == 0
     assert drift.lengths([5], [5])["value"] == 0 and not drift.lengths([1, 2, 3], [100, 200])["drifted"], "too few to tell"
     assert not drift.languages({"en": 90, "ja": 10}, {"en": 88, "ja": 12})["drifted"]
     apart = drift.languages({"en": 50}, {"ja": 50})
