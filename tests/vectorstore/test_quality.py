@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from llmops.errors import InvalidInput, UnknownName
 from llmops.home import Home
@@ -16,7 +16,7 @@ from llmops.testing import HashEncoder
 from llmops.types import Asker, Json
 from tests.conftest import OWNER
 from tests.vectorstore.filled import fill, new_version
-from vectorstore import documents, drift, promotion, sharing
+from vectorstore import documents, drift, promotion, quality, sharing
 from vectorstore.documents import Handed
 from vectorstore.language import language
 from vectorstore.profile import profile
@@ -132,6 +132,19 @@ def test_a_run_tells_of_what_it_brought_alone(quick: Home) -> None:
     assert {one["of"] for one in run["change"]["drift"]} == {"lengths", "languages", "vocabulary"}
     again = hand_in(quick, OWNER, {"0.md": f"{LONG}Letter 0."})
     assert again["documents"]["ready"] == 0 and again["change"]["drift"] == []
+
+
+def test_a_large_run_is_told_from_a_part_of_it(quick: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "MOST_OF_A_RUN", 10)
+    run = hand_in(quick, OWNER, {f"{n}.md": f"{LONG}Letter {n}." for n in range(60)})
+    assert run["documents"]["ready"] == 60 and 2 <= run["sampled"] <= 25 and run["languages"] == {"en": run["sampled"]}
+
+
+def test_what_a_run_brought_is_there_even_where_its_quality_cannot_be_told(quick: Home) -> None:
+    hand_in(quick, OWNER, {"old.md": LONG})
+    quick.store.write(lambda c: c.execute(update(profiles).values(vocabulary=b"odd")))
+    job = finish(quick, "poc", documents.accept(quick, OWNER, "docs", [Handed("new.md", "new.md", LONG.encode())]))
+    assert job.state == "done" and (job.result or {})["ready"] == 1 and (job.result or {})["quality"] == {}
 
 
 def test_nothing_or_nothing_but_failures_is_a_report_too(quick: Home) -> None:
