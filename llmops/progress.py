@@ -53,13 +53,13 @@ class Progress:
         return ", ".join(parts)
 
     def _amount(self, number: float) -> str:
-        return size(number) if self._unit == "bytes" else f"{number:,.6g}"
+        return size(number) if self._unit == "bytes" else f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def size(number: float) -> str:
     """Bytes for a human: `12.3 MB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
-        if number < 1000:
+        if number < 999.5:  # else it would be rounded to 1,000
             return f"{number:.3g} {unit}"
         number /= 1000
     return f"{number:,.3f} TB"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Annotated
 
 from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
+from llmops.errors import Unavailable
 from llmops.sections import Name
 from llmops.types import Json
 from server.accepted import ACCEPTED, accepted
@@ -23,6 +26,8 @@ from vectorstore.rows import collections
 from vectorstore.rows.acls import parse_acl
 
 door = Door("collections")
+# One report at a time, and none in the threads that rights are read in: it takes seconds, and a few kilobytes for each document.
+_reports, _reporting = ThreadPoolExecutor(1, "quality-report"), Lock()
 Since = Annotated[int | None, Query(ge=0, le=LATEST_SEQ)]
 
 
@@ -77,7 +82,11 @@ async def show(name: str, rooms: RoomsOf, asker: AskerOf) -> Json:
 @door.get("/api/v1/collections/{name}/quality", permission="collections:read", returns=QualityShape)
 async def quality(name: str, rooms: RoomsOf, asker: AskerOf, since: Since = None) -> Json:
     """What the documents of a collection that the key may read are like, and how they changed `since` a sequence number."""
-    report: Json = await rooms.home.store.read_async(lambda c: of_collection(c, asker, name, since))
+    if not _reporting.acquire(blocking=False):
+        raise Unavailable("another quality report is being made", hint="try again in a few seconds")
+    future = _reports.submit(rooms.home.store.read, lambda c: of_collection(c, asker, name, since))
+    future.add_done_callback(lambda _: _reporting.release())
+    report: Json = await asyncio.wrap_future(future)
     return report
 
 

@@ -23,7 +23,9 @@ def lengths(before: Sequence[int], now: Sequence[int]) -> Json:
     The sum of (p - q) ln(p / q). What chance alone would exceed in one of twenty cases is added to the threshold: a quantile of
     chi-square times (1/n + 1/m) (Yurdakul, Statistical properties of population stability index, 2018).
     """
-    edges = np.unique(np.quantile(before, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    tenths = np.quantile(before, np.linspace(0, 1, _BINS + 1)[1:-1])
+    tied = tenths[1:][tenths[1:] == tenths[:-1]]  # a length of many has a bin of its own, else what is shorter would be taken for it
+    edges = np.unique(np.concatenate([tenths, np.nextafter(tied, -np.inf)]))
     p, q = (_shares(np.bincount(np.searchsorted(edges, sizes), minlength=len(edges) + 1)) for sizes in (before, now))
     value = float(((q - p) * np.log(q / p)).sum())
     chance = _chi_square(len(edges)) * (1 / len(before) + 1 / len(now))

@@ -46,9 +46,7 @@ def as_signatures(kept: Iterable[bytes]) -> Signatures:
 def candidates(signatures: Signatures) -> Candidates:
     """The pairs that may be near duplicates; in time and memory linear in the number of texts."""
     count = len(signatures)
-    found = np.empty(0, np.int64)
-    for band in range(BANDS):  # one by one, for bands propose the same pairs
-        found = np.union1d(found, _band_pairs(signatures, band))
+    found = np.unique(np.concatenate([_band_pairs(signatures, band) for band in range(BANDS)]))
     first, second = (found // count, found % count) if count else (found, found)
     estimates = np.empty(len(found))
     for start in range(0, len(found), _PAIRS_AT_ONCE):

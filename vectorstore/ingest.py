@@ -61,7 +61,7 @@ def run(home: Home, job: JobContext) -> Json:
     job.write(home.store, lambda c: audit.record(c, job.asker, entry["action"], entry["object"], detail), lambda _: {})
     write_segments(home, collection)
     failpoint("ingest.indexed")
-    return ingestion.tally.to_json(job.id) | {"quality": {order.source: quality.of_run(home, collection, order, job.asker)}}
+    return ingestion.tally.to_json(job.id) | {"quality": quality.of_run(home, collection, order, job.asker)}
 
 
 class _Ingestion:

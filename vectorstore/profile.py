@@ -16,6 +16,7 @@ from vectorstore.token_estimate import estimate
 BUCKETS = 1024
 _BUCKET_BITS = 10
 _MOST = 65_535
+_AT_ONCE = 1_000  # sketches: some megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,11 @@ def profile(text: str, written_in: str) -> Profile:
 
 def vocabulary(sketches: list[bytes]) -> NDArray[np.int64]:
     """How often the words of each of the 1,024 buckets occur in all these texts together."""
-    pairs = np.frombuffer(b"".join(sketches), "<u2").reshape(-1, 2)
-    return np.bincount(pairs[:, 0], weights=pairs[:, 1], minlength=BUCKETS).astype(np.int64)
+    total = np.zeros(BUCKETS, np.int64)
+    for first in range(0, len(sketches), _AT_ONCE):
+        pairs = np.frombuffer(b"".join(sketches[first : first + _AT_ONCE]), "<u2").reshape(-1, 2)
+        total += np.bincount(pairs[:, 0], weights=pairs[:, 1], minlength=BUCKETS).astype(np.int64)
+    return total
 
 
 def _counted(of: Hashes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from llmops.home import Home
     from vectorstore.sources import Order
 
+log = logging.getLogger(__name__)
 TOO_SHORT = 10
 """Estimated tokens below which a text says hardly anything: two shingles' worth of words."""
 UNREAD_PAGES = "pages_without_text"
@@ -33,6 +35,8 @@ MOST_GAPS = 50
 MOST_COMPARED = 20_000
 MOST_CHARACTERS = 20_000_000
 """Texts and their characters that one report reads again to check near duplicates: some seconds."""
+MOST_OF_A_RUN = 20_000
+"""Documents that a run's report reads the profiles of, a few kilobytes each."""
 SAMPLED = 2_000
 """Documents that a run's drift is told from, so that a small run into a large source stays cheap."""
 
@@ -66,26 +70,39 @@ def of_collection(connection: Connection, asker: Asker, name: str, since: int | 
 
 
 def of_run(home: Home, before: collections.Collection, order: Order, asker: Asker) -> Json:
-    """What a run brought, in numbers alone: it is kept as the job's result, and rights change.
+    """What a run brought, by its source; empty where that cannot be told, for the run itself has done its work.
 
+    It names no document, for it is kept as the job's result, and rights change: numbers, names of fields, reasons of failures.
     `before` is the collection as it was when the run began. Exact duplicates are counted in the whole collection, near ones
-    among what the run brought; the drift is that of the source. Costs what the run brought, not what the collection holds.
+    among what the run brought; the drift is that of the source. Costs what the run brought, at most `MOST_OF_A_RUN` documents of it:
+    then `sampled` says of how many all but `ready`, `failures` and `change` is told.
     """
+    try:
+        return {order.source: _of_run(home, before, order, asker)}
+    except Exception:
+        log.exception("the quality of what a run brought into %r cannot be told", before.name)
+        return {}
+
+
+def _of_run(home: Home, before: collections.Collection, order: Order, asker: Asker) -> Json:
     principals = order.principals
     asker = Asker(before.workspace, frozenset(principals or ()), owner=principals is None, name=asker.name)
 
     def read(connection: Connection) -> Json:
         seq = collections.find(connection, before.workspace, before.name).seq
         source, everything = Scope(before.row, asker, order.source), Scope(before.row, asker)
-        new = rows.begun(connection, source, before.seq)
+        count, new = rows.begun(connection, source, before.seq, MOST_OF_A_RUN)
         profiled = _profiled(new)
         same = rows.same_texts(connection, everything, sorted({row.text_hash for row in profiled}))
         near = _near(connection, profiled)
         sampled = rows.sample(connection, source, [before.seq, seq], SAMPLED) if new else []
         moved = _drift([row for row in sampled if row.is_live(before.seq)], [row for row in sampled if row.is_live(seq)])
+        content = _content(new, rows.failures(connection, source))
+        content["documents"]["ready"] = count
         return {
             "seq": seq,
-            **_content(new, rows.failures(connection, source)),
+            **content,
+            "sampled": len(new) if len(new) < count else None,
             "exact_duplicates": sum(same.get(row.text_hash, 1) > 1 for row in profiled),
             "near_duplicates": near["documents"],
             "change": {"since": before.seq, **rows.changes(connection, source, before.seq, seq), "drift": moved},

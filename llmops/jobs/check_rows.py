@@ -27,7 +27,7 @@ def _look(home: Home) -> Iterator[Finding]:
         found.detail = ", ".join(f"{states[state]} {state}" for state in sorted(states)) or "none"
         for job in connection.execute(select(jobs.c.id, jobs.c.owner).where(jobs.c.state == "running", jobs.c.lease_until < now - GRACE)):
             found.faults.append(f"{job.id} is running, but {job.owner} gives no sign of life")
-        for job in connection.execute(select(jobs.c.id).where(jobs.c.state == "queued", jobs.c.created_at < now - LONG)):
+        for job in connection.execute(select(jobs.c.id).where(jobs.c.state == "queued", jobs.c.queued_at < now - LONG)):
             found.faults.append(f"{job.id} has been queued for more than a day")
         return found
 

@@ -134,3 +134,13 @@ def test_the_pattern_of_a_principal_says_what_is_one(kind: str, name: str) -> No
     except InvalidInput:
         fits = False
     assert fits == bool(re.fullmatch(PRINCIPAL.removeprefix("^").removesuffix("$"), text))
+
+
+async def test_a_process_makes_one_quality_report_at_a_time(client: Client, key: Callable[..., str]) -> None:
+    from server.api_collections import _reporting
+
+    headers, path = bearer(key("admin")), "/api/v1/collections/docs/quality"
+    with _reporting:
+        busy = await client.get(path, headers=headers)
+    assert busy.status_code == 503 and busy.headers["Retry-After"]
+    assert [(await client.get(path, headers=headers)).status_code for _ in range(2)] == [404, 404]

@@ -304,3 +304,10 @@ def _is_of_a_changed_value(failure: Exception) -> bool:
 def test_doctor_names_an_index_that_a_migration_lost(store_home: Home) -> None:
     store_home.store.write(lambda c: c.execute(text("drop index ix_chunks_collection_row")))
     assert "ix_chunks_collection_row" in wrong(store_home)["schema"]
+
+
+def test_doctor_minds_no_table_that_is_somebody_elses(store_home: Home) -> None:
+    store_home.store.write(lambda c: c.execute(text("create table notes_of_another (id integer)")))
+    assert wrong(store_home) == {}
+    store_home.store.write(lambda c: c.execute(text("drop table document_profiles")))
+    assert "document_profiles" in str(wrong(store_home)["schema"])

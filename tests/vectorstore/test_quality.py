@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from llmops.errors import InvalidInput, UnknownName
 from llmops.home import Home
@@ -16,7 +16,7 @@ from llmops.testing import HashEncoder
 from llmops.types import Asker, Json
 from tests.conftest import OWNER
 from tests.vectorstore.filled import fill, new_version
-from vectorstore import documents, drift, promotion, sharing
+from vectorstore import documents, drift, promotion, quality, sharing
 from vectorstore.documents import Handed
 from vectorstore.language import language
 from vectorstore.profile import profile
@@ -134,6 +134,19 @@ def test_a_run_tells_of_what_it_brought_alone(quick: Home) -> None:
     assert again["documents"]["ready"] == 0 and again["change"]["drift"] == []
 
 
+def test_a_large_run_is_told_from_a_part_of_it(quick: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "MOST_OF_A_RUN", 10)
+    run = hand_in(quick, OWNER, {f"{n}.md": f"{LONG}Letter {n}." for n in range(60)})
+    assert run["documents"]["ready"] == 60 and 2 <= run["sampled"] <= 25 and run["languages"] == {"en": run["sampled"]}
+
+
+def test_what_a_run_brought_is_there_even_where_its_quality_cannot_be_told(quick: Home) -> None:
+    hand_in(quick, OWNER, {"old.md": LONG})
+    quick.store.write(lambda c: c.execute(update(profiles).values(vocabulary=b"odd")))
+    job = finish(quick, "poc", documents.accept(quick, OWNER, "docs", [Handed("new.md", "new.md", LONG.encode())]))
+    assert job.state == "done" and (job.result or {})["ready"] == 1 and (job.result or {})["quality"] == {}
+
+
 def test_nothing_or_nothing_but_failures_is_a_report_too(quick: Home) -> None:
     quick.store.write(lambda c: collections.ensure(c, "poc", "docs", quick.encoder.identity))
     empty = report(quick)
@@ -181,6 +194,7 @@ def test_the_measures_of_drift_know_chance_from_change() -> None:
     draw = np.random.default_rng(0)
     one, other = (draw.lognormal(7, 1, 300).astype(int).tolist() for _ in range(2))
     assert not drift.lengths(one, other)["drifted"] and drift.lengths(one, [size * 3 for size in other])["drifted"]
+    assert drift.lengths([100] * 300, [10] * 300)["drifted"] and drift.lengths([100] * 300, [100] * 300)["value"] == 0
     assert drift.lengths([5], [5])["value"] == 0 and not drift.lengths([1, 2, 3], [100, 200])["drifted"], "too few to tell"
     assert not drift.languages({"en": 90, "ja": 10}, {"en": 88, "ja": 12})["drifted"]
     apart = drift.languages({"en": 50}, {"ja": 50})

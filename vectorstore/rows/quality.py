@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, true, tuple_
 
 from llmops.types import Asker
 from vectorstore.rows.documents import in_parts
@@ -76,18 +76,29 @@ def live(connection: Connection, scope: Scope, moments: Iterable[int]) -> list[R
     return _rows(connection, scope.narrowed(wanted).order_by(versions.c.document_row, versions.c.version))
 
 
-def begun(connection: Connection, scope: Scope, since: int) -> list[Row]:
-    """The versions that came after `since` and are live now."""
+def begun(connection: Connection, scope: Scope, since: int, most: int) -> tuple[int, list[Row]]:
+    """How many versions came after `since` and are live now, and about `most` of them at most."""
     came = and_(versions.c.seq_from > since, versions.c.seq_to == FOREVER)
-    return _rows(connection, scope.narrowed(_of_versions(select(*_SHOWN)).where(came)).order_by(versions.c.document_row))
+    count = int(connection.execute(scope.narrowed(_of_versions(select(func.count())).where(came))).scalar_one())
+    wanted = _of_versions(select(*_SHOWN)).where(came, _drawn(count, most))
+    return count, _rows(connection, scope.narrowed(wanted).order_by(versions.c.document_row))
 
 
 def sample(connection: Connection, scope: Scope, moments: Sequence[int], most: int) -> list[Row]:
-    """As `live`, but of about `most` documents at most: of each n-th, so that the same ones are drawn at every moment."""
+    """As `live`, but of about `most` documents at most, the same ones at every moment."""
     count = int(connection.execute(scope.narrowed(select(func.count()).select_from(documents))).scalar_one())
-    step = -(-count // most) or 1
-    wanted = _of_versions(select(*_SHOWN)).where(or_(*map(_live, moments)), documents.c.row % step == 0)
+    wanted = _of_versions(select(*_SHOWN)).where(or_(*map(_live, moments)), _drawn(count, most))
     return _rows(connection, scope.narrowed(wanted).order_by(versions.c.document_row, versions.c.version))
+
+
+def _drawn(count: int, most: int) -> ColumnElement[bool]:
+    """One in so many documents that about `most` of `count` are left. By a hash of the row: documents that come in turns have rows in step.
+
+    The hash is the row times the golden ratio of 32 bits (Knuth, The Art of Computer Programming 3, section 6.4); both stores
+    compute it in 64 bits without overflow.
+    """
+    step = -(-count // most) or 1
+    return documents.c.row % 2**31 * 0x9E3779B1 % 2**32 // 2**12 % step == 0 if step > 1 else true()
 
 
 def changes(connection: Connection, scope: Scope, since: int, at: int) -> dict[str, int]:
