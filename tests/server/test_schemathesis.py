@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from llmops.jobs.tables import jobs
 from llmops.testing import FaultyProvider
 from tests.conftest import REPOSITORY, postgres_database
 from tests.server.conftest import Server, configuration, finished, serving_docs
@@ -60,10 +62,13 @@ def ids(server: Server) -> dict[str, list[str]]:
             job = finished(client, client.post("/api/v1/documents", json={"collection": collection, "documents": texts}))
             rows = client.get("/api/v1/documents", params={"collection": collection, "limit": 20}).json()["data"]
             found[kind] = [row["document_id"] for row in rows]
+        over = [finished(client, client.post("/api/v1/documents", json={"collection": "more", "documents": [text]}))["id"] for text in texts[:8]]
+        with server.store() as store:  # what can be tried again
+            store.write(lambda c: c.execute(update(jobs).where(jobs.c.id.in_(over)).values(state="failed", error="broken")))
         answer = client.post("/v1/chat/completions", json={"model": "rag", "messages": QUESTION}).json()["llmops"]["answer_id"]
         spare = [client.post("/api/v1/keys", json={"name": f"spare-{n}", "role": "application"}).json()["name"] for n in range(20)]
         chunks = client.get(f"/api/v1/documents/{found['documents'][0]}").raise_for_status().json()["chunks"]
-    return {**found, "chunks": [chunk["chunk_id"] for chunk in chunks], "jobs": [job["id"]], "answers": [answer], "keys": spare}
+    return {**found, "chunks": [chunk["chunk_id"] for chunk in chunks], "jobs": [job["id"], *over], "answers": [answer], "keys": spare}
 
 
 @pytest.fixture(scope="module")
