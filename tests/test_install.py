@@ -30,7 +30,9 @@ def constraints() -> dict[str, str]:
 
 
 def installed() -> dict[str, Distribution]:
-    return {canonicalize_name(found.name): found for found in distributions()}
+    """What pip put here; not what Ray carries within itself, and shows to everybody once it is imported."""
+    carried = "thirdparty_files"
+    return {canonicalize_name(found.name): found for found in distributions() if Path(str(found.locate_file(""))).name != carried}
 
 
 def needed() -> dict[str, Distribution]:

@@ -93,7 +93,7 @@ def test_rows_become_documents_where_fields_are_named() -> None:
         (None, 3, None, "no id in the field 'id'"),
         (None, 4, None, "row 4 has 4 values for 3 columns"),
         ("4", 5, None, ("Four.", {})),
-        (None, None, "B", "no column 'id'; columns: other"),
+        (None, None, "sheet B", "no column 'id'; columns: other"),
     ]
 
 
