@@ -83,7 +83,7 @@ def _exchange(settings: Settings, backup: Reader, moves: list[tuple[Move, bool]]
     if store_part.place_of(settings) is None:
         store_part.restore_rows(settings, backup, aside, lambda: write_down(settings.home, clearing, into, token=aside))
     else:
-        write_down(settings.home, clearing, into)
+        write_down(settings.home, clearing, into, "")
     finish(settings.home, partial(holds_token, settings))
 
 

@@ -28,8 +28,8 @@ class Move(NamedTuple):
     target: Path
 
 
-def write_down(home: Path, aside: Sequence[Move], into_place: Sequence[Move], token: str = "") -> None:
-    """Write the journal of the moves. With a token they are decided once the database holds it, without one they are now.
+def write_down(home: Path, aside: Sequence[Move], into_place: Sequence[Move], token: str) -> None:
+    """Write the journal of the moves. With a token they are decided once the database holds it, with "" they are now.
 
     Raises `InvalidInput` where a move would leave its file system, before anything is changed.
     """
