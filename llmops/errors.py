@@ -40,6 +40,11 @@ class LLMOpsError(Exception):
         self.hint = hint
         self.param = param
 
+    @property
+    def with_hint(self) -> str:
+        """The message, and behind it the way out where there is one."""
+        return f"{self} ({self.hint})" if self.hint else str(self)
+
 
 class InvalidInput(LLMOpsError):
     """The request cannot be carried out as it stands."""

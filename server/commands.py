@@ -112,7 +112,7 @@ def restore(context: Context, file: Path, force: bool) -> None:
     try:
         made = rebuild(context.home, context.asker())
     except LLMOpsError as failure:
-        made = {"done": [], "refused": [f"{failure} ({failure.hint})"]}
+        made = {"done": [], "refused": [failure.with_hint]}
     for line in made["refused"]:
         context.message(f"not made again: {line}")
     if context.json:

@@ -64,7 +64,7 @@ def rebuild(home: Home, asker: Asker) -> Json:
             with server_lock(home.settings.home):
                 told["done"] += _carried_out(home, name, check, told["refused"])
         except LLMOpsError as failure:
-            told["refused"].append(f"{name}: {failure} ({failure.hint})")
+            told["refused"].append(f"{name}: {failure.with_hint}")
     return told
 
 
@@ -93,5 +93,5 @@ def _carried_out(home: Home, name: str, check: Check, refused: list[str]) -> lis
     try:
         done.extend(check.rebuild(home))
     except LLMOpsError as failure:
-        refused.append(f"{name}: {failure} ({failure.hint})")
+        refused.append(f"{name}: {failure.with_hint}")
     return done

@@ -28,7 +28,7 @@ from vectorstore.load.limits import Interrupted, OverLimit
 from vectorstore.measure import Measure
 from vectorstore.profile import profile
 from vectorstore.publishing import Place, Step, prune, publish
-from vectorstore.reading import RECIPE, Opened, Piece, Reader, with_way_out
+from vectorstore.reading import RECIPE, Opened, Piece, Reader
 from vectorstore.rows import acls, collections, documents, files
 from vectorstore.rows.documents import Batch, Failure, NewChunk, NewVersion
 from vectorstore.sources import Order, walk, wanted
@@ -173,7 +173,7 @@ class _Ingestion:
         flushed = 0
         for parsed in self.reader.parsed(opened, self._go_on):
             if isinstance(parsed, InvalidInput):
-                self._fail_whole(piece.path, self._fingerprint_of(opened, parsed), with_way_out(parsed), acl, external_ids)
+                self._fail_whole(piece.path, self._fingerprint_of(opened, parsed), parsed.with_hint, acl, external_ids)
                 return
             self.measure.document(parsed)
             if self._is_full():

@@ -120,7 +120,7 @@ class Reader:
         try:
             opened.content = self._read(piece)
         except LLMOpsError as failure:
-            opened.error = with_way_out(failure)
+            opened.error = failure.with_hint
             return opened
         opened.fingerprint = self._fingerprint(piece, opened.content)
         if loader_for(piece.name) is not None and self._is_wanted(piece, opened.fingerprint):
@@ -150,11 +150,6 @@ class Reader:
         acl = upload.acl if upload else self._order.acl
         options = [RECIPE, canonical(self._order.to_json()["fields"]), acl, [upload.name, upload.title, upload.metadata] if upload else None]
         return hashlib.sha256(content + b"\0" + canonical(options).encode()).hexdigest()
-
-
-def with_way_out(failure: LLMOpsError) -> str:
-    """What an error says of a document, on one line."""
-    return f"{failure} ({failure.hint})" if failure.hint else str(failure)
 
 
 def _is_there(opened: Opened, go_on: Callable[[], None]) -> bool:

@@ -73,8 +73,5 @@ def _fail(home: Home, job: rows.Job, error: str) -> None:
 
 def described(failure: Exception) -> str:
     """One line without secrets: an error of ours by its message and its way out, any other by its type and message."""
-    if isinstance(failure, LLMOpsError):
-        text = f"{failure} ({failure.hint})" if failure.hint else str(failure)
-    else:
-        text = f"{type(failure).__name__}: {failure}".rstrip(": ")
+    text = failure.with_hint if isinstance(failure, LLMOpsError) else f"{type(failure).__name__}: {failure}".rstrip(": ")
     return redact(one_line(text))
