@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import ipaddress
 import json
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llmops.errors import Conflict, InvalidInput
+from llmops.flock import ALONE, SHARED, try_flock
 from llmops.home import make_home
 from server.middleware import LOOPBACK
 
@@ -26,11 +26,9 @@ def server_lock(home: Path) -> Iterator[Path]:
     make_home(home)
     file = home / LOCK_NAME
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not try_flock(descriptor, ALONE):
         os.close(descriptor)
-        raise Conflict(f"a server already serves this home: {_holder(file)}", hint="stop it first, or set LLMOPS_HOME to another folder") from None
+        raise Conflict(f"a server already serves this home: {_holder(file)}", hint="stop it first, or set LLMOPS_HOME to another folder")
     os.ftruncate(descriptor, 0)  # a former holder's number must not be taken for ours
     try:
         yield file
@@ -55,15 +53,14 @@ def holder_of(home: Path) -> Holder | None:
     file = home / LOCK_NAME
     try:
         with file.open("rb") as opened:
-            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return None
+            if try_flock(opened.fileno(), SHARED):
+                return None
     except FileNotFoundError:
         return None
-    except BlockingIOError:
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            noted = json.loads(file.read_text(encoding="utf-8"))
-            return Holder(int(noted["pid"]), str(noted["url"]))
-        return None
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        noted = json.loads(file.read_text(encoding="utf-8"))
+        return Holder(int(noted["pid"]), str(noted["url"]))
+    return None
 
 
 def bind(host: str, port: int) -> socket.socket:

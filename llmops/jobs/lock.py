@@ -5,7 +5,6 @@ So whoever gets it knows that every job still marked as run in this slot of this
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import socket
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from llmops.flock import ALONE, try_flock
 from llmops.home import make_home
 from llmops.jobs.slots import ANY, Slot
 
@@ -45,12 +45,10 @@ def try_lock(home: Path, slot: Slot = ANY) -> Iterator[bool]:
 
 
 def _take(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    _held.add(descriptor)
-    return True
+    taken = try_flock(descriptor, ALONE)
+    if taken:
+        _held.add(descriptor)
+    return taken
 
 
 def _forget_in_child() -> None:

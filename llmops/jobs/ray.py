@@ -16,12 +16,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmops import plugins
 from llmops.errors import LLMOpsError, Unavailable
 from llmops.output import one_line
+from llmops.scratch import prefix_of, sweep
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -121,8 +121,8 @@ def _join(settings: RaySettings) -> None:
         if not _users:
             where: dict[str, Any] = {"address": settings.address}
             if not settings.address:
-                _sweep()
-                _folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")  # not below the home: a path of a socket must be short
+                sweep(_PREFIX)
+                _folder = tempfile.mkdtemp(prefix=prefix_of(_PREFIX))  # not below the home: a path of a socket must be short
                 where = {"address": "local", "num_cpus": settings.workers or None, "include_dashboard": False}
                 where |= {"object_store_memory": STORE_BYTES, "_temp_dir": _folder, "_node_ip_address": "127.0.0.1"}
             try:
@@ -133,24 +133,6 @@ def _join(settings: RaySettings) -> None:
                 shutil.rmtree(_folder, ignore_errors=True)
                 raise _not_joined(settings.address, failure) from failure
         _users += 1
-
-
-def _sweep() -> None:
-    """Remove what clusters left whose process was killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
-        number = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if number.isdigit() and not _lives(int(number)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another's
-        return True
-    return True
 
 
 def _leave() -> None:

@@ -6,7 +6,6 @@ A process that opens the store holds `store.lock` shared until it closes it; a r
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from llmops.errors import FREE_SPACE, Conflict, DiskFull, StoreError
+from llmops.flock import ALONE, SHARED, try_flock
 
 LOCK_NAME = "store.lock"
 _PAUSE = 0.05
@@ -42,7 +42,7 @@ def share(home: Path, seconds: float) -> Hold:
             raise DiskFull(f"the disk of the home is full: {failure.strerror}", hint=FREE_SPACE) from None
         raise StoreError(f"the home {home} cannot be used: {failure.strerror}", hint="check that LLMOPS_HOME can be written") from None
     until = time.monotonic() + seconds
-    while not _take(descriptor, fcntl.LOCK_SH):
+    while not try_flock(descriptor, SHARED):
         if time.monotonic() >= until:
             os.close(descriptor)
             raise StoreError("the store is being restored", hint="try again when the restore has ended")
@@ -55,7 +55,7 @@ def alone(home: Path) -> Iterator[None]:
     """Hold the store for oneself. `Conflict` where a process has it open."""
     descriptor = _open(home)
     try:
-        if not _take(descriptor, fcntl.LOCK_EX):
+        if not try_flock(descriptor, ALONE):
             raise Conflict("a command has the store of this home open", hint="wait for it, or end it, then try again")
         yield
     finally:
@@ -64,11 +64,3 @@ def alone(home: Path) -> Iterator[None]:
 
 def _open(home: Path) -> int:
     return os.open(home / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-def _take(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

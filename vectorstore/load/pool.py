@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 
 from llmops.errors import InvalidInput, Unavailable
+from llmops.scratch import prefix_of, sweep
 from vectorstore.load import loader_for, wire
 from vectorstore.load.limits import OUT_OF_MEMORY, Interrupted, Limits, OverLimit
 from vectorstore.load.parsed import Fields
@@ -39,7 +39,6 @@ ROWS = frozenset({"jsonl", "csv"})
 _BYTES_A_SHARE = 8 * 2**20
 """A file of rows has the time of a document for each so many bytes of it."""
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "PYTHONPATH", "TESSDATA_PREFIX", "SYSTEMROOT")
-_LOOK_EVERY = 0.2
 _FOLDER = "llmops-parser-"
 
 
@@ -52,7 +51,7 @@ class ParserPool:
         self._threads: list[threading.Thread] = []
         self._busy: set[Parsing] = set()
         self._lock, self._closed, self._room = threading.Lock(), False, Room()
-        _sweep()
+        sweep(_FOLDER)
 
     def submit(self, content: bytes, name: str, fields: Fields) -> Parsing:
         """Have a file parsed; `name` says by its extension how."""
@@ -109,6 +108,8 @@ class _Parser:
         self._pipes: Pipes | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._parsed = 0
+        self._computed = 0.0
+        """Seconds that the process had computed when its present file came."""
 
     def parse(self, parsing: Parsing) -> None:
         """Have a file parsed, and tell how it ended. What may not be its own fault is tried once more, in a new process."""
@@ -144,7 +145,7 @@ class _Parser:
         """Why a file was not read in its time: it takes too long, or the machine had no time for it."""
         computed = _seconds_of(self._process.pid) if self._process is not None else None
         self.end()
-        if computed is not None and computed < self._limits.seconds / 4 and _is_busy():
+        if computed is not None and computed - self._computed < self._limits.seconds / 4 and _is_busy():
             return _Starved(str(self._too_slow()), hint="the machine was busy; the next ingestion tries again")
         return self._too_slow()
 
@@ -157,6 +158,7 @@ class _Parser:
     def _ask(self, parsing: Parsing) -> Iterator[tuple[Told, int]]:
         """What the process says of a file, each with its bytes on the way."""
         pipes = self._pipes or self._start()
+        self._computed = (_seconds_of(self._process.pid) if self._process is not None else None) or 0.0
         seconds = self._limits.seconds
         if loader_for(parsing.name) in ROWS:
             seconds *= max(1.0, len(parsing.content) / _BYTES_A_SHARE)
@@ -182,7 +184,7 @@ class _Parser:
             until += time.monotonic() - told  # the time that it waited for us is not its own
 
     def _start(self) -> Pipes:
-        self._folder = tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
+        self._folder = tempfile.TemporaryDirectory(prefix=prefix_of(_FOLDER), ignore_cleanup_errors=True)
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         environment |= {"TMPDIR": self._folder.name, "HOME": self._folder.name, "MALLOC_ARENA_MAX": "1", "OMP_THREAD_LIMIT": "1"}
         limits = [str(self._limits.seconds), str(self._limits.memory_mb), str(self._limits.pages)]
@@ -266,21 +268,3 @@ def _is_busy() -> bool:
 
 def _way_out(setting: str) -> str:
     return f"split the file, or raise [parsing] {setting} in llmops.toml"
-
-
-def _sweep() -> None:
-    """Remove the folders of processes that were killed before they could."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
-        owner = folder.name.removeprefix(_FOLDER).partition("-")[0]
-        if owner.isdigit() and not _is_alive(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's
-    return True
