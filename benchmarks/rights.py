@@ -27,7 +27,7 @@ from llmops.home import Home
 from llmops.settings import Settings
 from llmops.types import Asker, TextKind, Vectors
 from server.app import make_app
-from vectorstore.chunk import embedded_text
+from vectorstore.chunk import embedded_text, text_hash_of
 from vectorstore.index import write_segments
 from vectorstore.rows import collections, documents, vectors
 from vectorstore.search import Searcher
@@ -62,7 +62,7 @@ def fill(home: Home, count: int, groups: int, draw: random.Random) -> None:
             parts = [f"record {number} {part} of the {' '.join(draw.choices(WORDS, k=8))}" for part in range(PER_DOCUMENT)]
             chunks, start = [], 0
             for part in parts:
-                key = hashlib.sha256(embedded_text(f"Page {number}", "", part).encode()).digest()
+                key = text_hash_of(embedded_text(f"Page {number}", "", part))
                 chunks.append(documents.NewChunk(start, start + len(part), None, "", key))
                 found[key] = _vector(key)
                 start += len(part) + 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,10 +11,10 @@ import numpy as np
 from llmops.checks import MOST_TOLD, REBUILD, RESTORE, Check, Finding
 from llmops.encoder.sound import embed
 from llmops.errors import Conflict
-from llmops.settings import canonical
+from vectorstore.chunk import text_hash_of
 from vectorstore.index import check as index
 from vectorstore.index.segments import marker_of, write_segments
-from vectorstore.rows import checks, vectors
+from vectorstore.rows import acls, checks, vectors
 from vectorstore.rows.collections import Collection
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def _documents(connection: Connection) -> Finding:
     documents, chunks = checks.sizes(connection)
     faults = list(checks.faults_of_documents(connection))
     for collection in checks.every_collection(connection):
-        changed = {text_hash for text_hash, text in checks.embedded_texts(connection, collection.row) if _hash(text) != text_hash}
+        changed = {text_hash for text_hash, text in checks.embedded_texts(connection, collection.row) if text_hash_of(text) != text_hash}
         if changed:
             faults.append(f"{len(changed)} chunks of {collection.name} have another text than they were embedded as")
     counts = all("number of live chunks" in fault for fault in faults)
@@ -82,7 +81,7 @@ def _access(connection: Connection) -> Finding:
     count, found = 0, Finding("access", hint=REBUILD)
     for acl_id, principals, found_by in checks.access_lists(connection):
         count += 1
-        if not _is_named_by(acl_id, principals):
+        if acls.id_of(principals) != acl_id:
             found.faults.append(f"the list {acl_id} names others than it was made for")
             found.hint = RESTORE
         if principals != found_by:
@@ -140,7 +139,7 @@ def _embed_again(home: Home, collection: Collection, bad: set[bytes]) -> Iterato
             hint="put the former [encoder] back and run it again, or ingest into a new collection",
         )
     found = home.store.read(lambda c: [one for one in checks.embedded_texts(c, collection.row) if one.text_hash in wanted])
-    texts = {text_hash: text for text_hash, text in found if _hash(text) == text_hash}  # never a damaged text under a good one's hash
+    texts = {text_hash: text for text_hash, text in found if text_hash_of(text) == text_hash}  # never a damaged text under a good one's hash
     hashes = sorted(texts)
     for first in range(0, len(hashes), EMBEDDED_AT_ONCE):
         part = hashes[first : first + EMBEDDED_AT_ONCE]
@@ -161,17 +160,9 @@ def _find_lists_again(connection: Connection) -> tuple[int, list[str]]:
     """Let searches find lists by those whom they name; returns how many, and the lists left alone: whom they name is no longer what their id says."""
     changed, others = 0, []
     for acl_id, principals, found_by in list(checks.access_lists(connection)):
-        if not _is_named_by(acl_id, principals):
+        if acls.id_of(principals) != acl_id:
             others.append(acl_id)
         elif principals != found_by:
             checks.find_lists_again(connection, acl_id, principals)
             changed += 1
     return changed, others
-
-
-def _is_named_by(acl_id: str, principals: list[str]) -> bool:
-    return hashlib.sha256(canonical(principals).encode()).hexdigest()[:32] == acl_id
-
-
-def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()

@@ -7,6 +7,7 @@ exactly one: `text[chunk.start:chunk.end]`, in code points.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ def chunks(parsed: Parsed, *, size: int = SIZE) -> list[Chunk]:
             else:
                 drafts.append(draft)
     return [Chunk(draft.start, draft.end, HEADING_JOINT.join(draft.headings)[:LONGEST_HEADING], draft.page) for draft in drafts]
+
+
+def text_hash_of(text: str) -> bytes:
+    """SHA-256 of a text that is embedded: the name under which its vector is kept."""
+    return hashlib.sha256(text.encode()).digest()
 
 
 def embedded_text(title: str, heading: str, text: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llmops.encoder.sound import BadVector, embed
+from vectorstore.chunk import text_hash_of
 from vectorstore.rows import vectors
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class WaitingTexts:
 
     def add(self, text: str) -> bytes:
         """The hash under which the text's vector will be kept."""
-        key = hashlib.sha256(text.encode()).digest()
+        key = text_hash_of(text)
         self._texts[key] = text
         return key
 

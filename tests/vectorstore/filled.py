@@ -10,7 +10,7 @@ import numpy as np
 
 from llmops.home import Home
 from llmops.types import Vectors
-from vectorstore.chunk import embedded_text
+from vectorstore.chunk import embedded_text, text_hash_of
 from vectorstore.rows import collections, documents, vectors
 
 
@@ -18,7 +18,7 @@ def new_version(name: str, text: str, metadata: Mapping[str, Any] | None = None,
     title = f"Page {name}"
     chunks, start = [], 0
     for paragraph in text.split("\n\n"):
-        text_hash = hashlib.sha256(embedded_text(title, "", paragraph).encode()).digest()
+        text_hash = text_hash_of(embedded_text(title, "", paragraph))
         chunks.append(documents.NewChunk(start, start + len(paragraph), None, "", text_hash))
         start += len(paragraph) + 2
     content_hash = hashlib.sha256(text.encode()).hexdigest()

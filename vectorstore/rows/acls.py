@@ -37,13 +37,23 @@ def workspace_only(workspace: str) -> list[str]:
 
 def intern(connection: Connection, principals: list[str]) -> str:
     """The id of an access list; it is written down the first time it is seen."""
-    acl_id = hashlib.sha256(canonical(principals).encode()).hexdigest()[:32]
+    acl_id = id_of(principals)
     if connection.execute(select(acls.c.id).where(acls.c.id == acl_id)).first() is None:
         connection.execute(upsert(connection, acls).values(id=acl_id, principals=principals).on_conflict_do_nothing())
-        if principals:
-            rows = [{"acl_id": acl_id, "principal": principal} for principal in principals]
-            connection.execute(upsert(connection, acl_principals).on_conflict_do_nothing(), rows)
+        let_find(connection, acl_id, principals)
     return acl_id
+
+
+def id_of(principals: list[str]) -> str:
+    """The id of a list of these principals, sorted."""
+    return hashlib.sha256(canonical(principals).encode()).hexdigest()[:32]
+
+
+def let_find(connection: Connection, acl_id: str, principals: list[str]) -> None:
+    """Let a search find an access list by those whom it names."""
+    if principals:
+        rows = [{"acl_id": acl_id, "principal": principal} for principal in principals]
+        connection.execute(upsert(connection, acl_principals).on_conflict_do_nothing(), rows)
 
 
 def names_any(connection: Connection, acl_id: str, principals: Iterable[str]) -> bool:

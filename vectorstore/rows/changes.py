@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import NoResultFound
 
 from vectorstore.chunk import embedded_text
 from vectorstore.tables import FOREVER, acl_principals, chunks, documents, vectors, versions
@@ -59,17 +60,25 @@ def new_chunks(connection: Connection, collection_row: int, encoder: str, after:
     wanted = wanted.join(vectors, (vectors.c.text_hash == chunks.c.text_hash) & (vectors.c.encoder == encoder))
     wanted = wanted.where(chunks.c.collection_row == collection_row, chunks.c.row > after, chunks.c.seq_from <= seq).order_by(chunks.c.row)
     found = connection.execute(wanted.execution_options(stream_results=True, yield_per=2000))
-    # A document's chunks follow each other, so its text is fetched once and cut here, not once for each chunk in SQL.
+    for row, text in with_texts(connection, found):
+        if text is None:
+            raise NoResultFound(f"the chunk {row.row} is of no version")
+        yield ChunkRow(row.row, row.document_row, row.version, row.seq_from, row.text_number, text, row.vector)
+
+
+def with_texts(connection: Connection, found: Iterable[Any]) -> Iterator[tuple[Any, str | None]]:
+    """Each row of a chunk with the text that it is found by, in their order; None where its version is not there.
+
+    A document's chunks follow each other, so its text is fetched once and cut here, not once for each chunk in SQL.
+    """
     document: tuple[int, int] | None = None
-    title = text = ""
+    version: Any = None
     for row in found:
         if document != (row.document_row, row.version):
             document = (row.document_row, row.version)
-            title, text = connection.execute(
-                select(versions.c.title, versions.c.text).where(versions.c.document_row == document[0], versions.c.version == document[1])
-            ).one()
-        indexed = embedded_text(title, row.heading, text[row.start : row.end])
-        yield ChunkRow(row.row, row.document_row, row.version, row.seq_from, row.text_number, indexed, row.vector)
+            of = select(versions.c.title, versions.c.text).where(versions.c.document_row == document[0], versions.c.version == document[1])
+            version = connection.execute(of).first()
+        yield row, None if version is None else embedded_text(version.title, row.heading, version.text[row.start : row.end])
 
 
 def checksum(connection: Connection, collection_row: int, first: int, last: int) -> Checksum:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, delete, func, or_, select, update
 
 from llmops.store.tables import blobs
-from vectorstore.chunk import embedded_text
+from vectorstore.rows.acls import let_find
+from vectorstore.rows.changes import with_texts
 from vectorstore.rows.collections import Collection
 from vectorstore.tables import FOREVER, acl_principals, acls, chunks, collections, documents, vectors, versions
 
@@ -102,15 +103,9 @@ def embedded_texts(connection: Connection, collection_row: int) -> Iterator[Text
     """Every text of a collection's chunks, the ended ones too: earlier snapshots are asked for."""
     wanted = select(chunks.c.document_row, chunks.c.version, chunks.c.text_hash, chunks.c.start, chunks.c.end, chunks.c.heading)
     wanted = wanted.where(chunks.c.collection_row == collection_row).order_by(chunks.c.row)
-    document: tuple[int, int] | None = None  # the chunks of one follow each other, so its text is fetched once
-    found = None
-    for row in connection.execute(wanted.execution_options(stream_results=True, yield_per=2000)):
-        if document != (row.document_row, row.version):
-            document = (row.document_row, row.version)
-            of = select(versions.c.title, versions.c.text).where(versions.c.document_row == document[0], versions.c.version == document[1])
-            found = connection.execute(of).first()
-        if found is not None:
-            yield Text(bytes(row.text_hash), embedded_text(found.title, row.heading, found.text[row.start : row.end]))
+    for row, text in with_texts(connection, connection.execute(wanted.execution_options(stream_results=True, yield_per=2000))):
+        if text is not None:
+            yield Text(bytes(row.text_hash), text)
 
 
 def vectors_of(connection: Connection, encoder: str) -> Iterator[tuple[bytes, bytes]]:
@@ -148,8 +143,7 @@ def access_lists(connection: Connection) -> Iterator[tuple[str, list[str], list[
 def find_lists_again(connection: Connection, acl_id: str, principals: list[str]) -> None:
     """Let a search find an access list by exactly those whom it names."""
     connection.execute(delete(acl_principals).where(acl_principals.c.acl_id == acl_id))
-    if principals:
-        connection.execute(insert(acl_principals), [{"acl_id": acl_id, "principal": principal} for principal in principals])
+    let_find(connection, acl_id, principals)
 
 
 def not_inherited(connection: Connection) -> list[str]:
