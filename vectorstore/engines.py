@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import numpy as np
 
 from llmops.errors import InvalidInput, Unavailable, UnknownName
 from vectorstore.load import Failed, Fields, Parsed
-from vectorstore.load.limits import Limits, OverLimit
+from vectorstore.load.limits import Interrupted, Limits, OverLimit, can_read_pictures
 from vectorstore.load.pool import ParserPool
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 LOCAL, RAY = "local", "ray"
 LOOK_EVERY = 0.2
 """Seconds between two looks whether the job must stop."""
+_REFUSALS: dict[str, type[InvalidInput]] = {"over limit": OverLimit, "interrupted": Interrupted, "invalid": InvalidInput}
+"""What may come of a file that cannot be read, by the name under which it travels; the last one is any other."""
 
 
 class Parsing(Protocol):
@@ -60,7 +61,7 @@ def engine_for(home: Home, name: str, go_on: Callable[[], None]) -> Iterator[Eng
     Raises `UnknownName`, and `Unavailable` where a cluster is not to be had or not as we are.
     """
     parsing = home.settings.parsing
-    limits = Limits(parsing.seconds, parsing.memory_mb, parsing.max_pages, pictures=shutil.which("tesseract") is not None)
+    limits = Limits(parsing.seconds, parsing.memory_mb, parsing.max_pages, pictures=can_read_pictures())
     if name == LOCAL:
         with ParserPool(limits) as parsers:
             yield LocalEngine(home, parsers, limits)
@@ -127,8 +128,8 @@ class RemoteParsing:
         found, refused = awaited(self._call, go_on)
         yield from found
         if refused is not None:
-            reason, hint, over_limit = refused
-            raise (OverLimit if over_limit else InvalidInput)(reason, hint=hint)
+            kind, reason, hint = refused
+            raise _REFUSALS[kind](reason, hint=hint)
 
 
 class SpreadEncoder:
@@ -168,13 +169,14 @@ class IngestActor:
 
         return {"llmops": __version__, "encoder": self._encoder.identity}
 
-    def parse(self, content: bytes, name: str, fields: Fields) -> tuple[list[Parsed | Failed], tuple[str, str, bool] | None]:
-        """The documents of a file; and why it, or the rest of it, cannot be read: reason, way out, whether it took more than it may."""
+    def parse(self, content: bytes, name: str, fields: Fields) -> tuple[list[Parsed | Failed], tuple[str, str, str] | None]:
+        """The documents of a file; and why it, or the rest of it, cannot be read: the kind of refusal, its reason and its way out."""
         found: list[Parsed | Failed] = []
         try:
             found.extend(self._parsers.submit(content, name, fields).documents())
         except InvalidInput as failure:
-            return found, (str(failure), failure.hint, isinstance(failure, OverLimit))
+            kind = next(name for name, one in _REFUSALS.items() if isinstance(failure, one))
+            return found, (kind, str(failure), failure.hint)
         return found, None
 
     def embed(self, texts: list[str], kind: TextKind) -> Vectors:

@@ -11,10 +11,11 @@ from reportlab.pdfgen.canvas import Canvas
 
 from llmops.errors import InvalidInput
 from tests.vectorstore import pdf_files as pdf
-from vectorstore.load import Fields, Parsed, ocr, parse
+from vectorstore.load import Fields, Parsed, parse
+from vectorstore.load.limits import can_read_pictures
 
 SENTENCE = "The committee considered every proposal that members had sent before the end of the period, one after the other."
-needs_ocr = pytest.mark.skipif(not ocr.is_installed(), reason="the program tesseract is not installed")
+needs_ocr = pytest.mark.skipif(not can_read_pictures(), reason="the program tesseract is not installed")
 
 
 def load(content: bytes) -> Parsed:

@@ -12,7 +12,6 @@ from sqlalchemy import delete, func, select, update
 from llmops.errors import InvalidInput, UnknownName
 from llmops.home import Home
 from llmops.jobs.worker import finish
-from llmops.testing import HashEncoder
 from llmops.types import Asker, Json
 from tests.conftest import OWNER
 from tests.vectorstore.filled import fill, new_version
@@ -29,12 +28,6 @@ _SHIPS = ("Amber", "Boreas", "Cedar", "Dune", "Ember", "Fjord", "Grove", "Heron"
 LONG = "".join(f"The archive keeps what the harbour office wrote to the captain of the {ship} before she sailed north. " for ship in _SHIPS)
 BOB = Asker("poc", frozenset({"user:bob", "workspace:poc"}), name="key:bob", role="data-engineer")
 ALICE = Asker("poc", frozenset({"user:alice", "workspace:poc"}), name="key:alice", role="data-engineer")
-
-
-@pytest.fixture
-def quick(store_home: Home) -> Home:
-    store_home._encoder = HashEncoder()
-    return store_home
 
 
 def version(name: str, text: str, acl: list[str] | None = None, **metadata: Any) -> NewVersion:

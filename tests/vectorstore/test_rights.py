@@ -33,13 +33,6 @@ NAMES = [f"d{n}" for n in range(8)]
 _numbers = count(1)
 
 
-@pytest.fixture
-def quick(store_home: Home) -> Home:
-    """A home, once for each store, that embeds without a model."""
-    store_home._encoder = HashEncoder()
-    return store_home
-
-
 # --- What a search should find, kept beside the store -----------------------------------------------------------------
 
 

@@ -11,7 +11,6 @@ from llmops.errors import InvalidInput, NotPermitted, UnknownName
 from llmops.home import Home
 from llmops.jobs import rows as jobs
 from llmops.jobs.worker import finish
-from llmops.testing import HashEncoder
 from llmops.types import Asker, Json
 from tests.conftest import OWNER
 from tests.vectorstore.filled import fill, new_version
@@ -24,12 +23,6 @@ from vectorstore.sources import Order
 DEV = Asker("dev", owner=True, role="admin")
 MAL = Asker("poc", frozenset({"user:mal", "workspace:poc"}), name="key:mal", role="ml-engineer")
 EVE = Asker("poc", frozenset({"user:eve", "workspace:poc"}), name="key:eve", role="data-engineer")
-
-
-@pytest.fixture
-def quick(store_home: Home) -> Home:
-    store_home._encoder = HashEncoder()
-    return store_home
 
 
 def hand_in(home: Home, asker: Asker, texts: dict[str, str], acl: list[str] | None = None) -> Json:

@@ -22,12 +22,6 @@ ALICE, BOB = (Asker("poc", frozenset({f"user:{name}", "workspace:poc"}), name=na
 
 
 @pytest.fixture
-def quick(store_home: Home) -> Home:
-    store_home._encoder = HashEncoder()
-    return store_home
-
-
-@pytest.fixture
 def searcher(quick: Home) -> Searcher:
     """Over a document that inherits, one that is Alice's and one that is nobody's."""
     versions = [("inherits", None), ("alices", ["user:alice"]), ("nobodys", [])]

@@ -9,11 +9,9 @@ from typing import Any
 
 from llmops.types import CELL_JOINT
 from vectorstore.load.docx_styles import Numbering, Style, Styles, numbering_of
-from vectorstore.load.ooxml import Package, Relation, attribute, child, chosen, local, title_of
+from vectorstore.load.ooxml import LONGEST_REPEATED, Package, Relation, attribute, child, chosen, local, title_of
 from vectorstore.load.parsed import Failed, Fields, Parsed, TextBuilder
 
-LONGEST_REPEATED = 200
-"""Characters of a merged cell that are written again in each row that it spans."""
 _OUT = frozenset(("del", "moveFrom", "pPr", "rPr", "instrText", "delText", "delInstrText", "sdtPr", "rt", "sectPr", "tblPr", "trPr", "tcPr"))
 _AROUND_BLOCKS = frozenset(("sdtContent", "ins", "moveTo", "customXml", "smartTag"))
 _BLOCKS = ("p", "tbl", "sdt", "AlternateContent")

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 from llmops.types import CELL_JOINT
 from vectorstore.load.docx_styles import spelled
-from vectorstore.load.ooxml import attribute, child, chosen, local
+from vectorstore.load.ooxml import LONGEST_REPEATED, attribute, child, chosen, local
 from vectorstore.load.parsed import TextBuilder
 
-LONGEST_REPEATED = 200
 _NUMBERS = {"alphaLc": "lowerLetter", "alphaUc": "upperLetter", "romanLc": "lowerRoman", "romanUc": "upperRoman", "arabic": "decimal"}
 _MOST_POINTS = 10_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 
 from llmops.errors import InvalidInput
@@ -29,6 +30,11 @@ class Interrupted(InvalidInput):
 
 
 _now = Limits()
+
+
+def can_read_pictures() -> bool:
+    """Whether the program that recognises text in pictures is installed."""
+    return shutil.which("tesseract") is not None
 
 
 def now() -> Limits:

@@ -13,6 +13,7 @@ from typing import Any
 import pypdfium2
 
 from vectorstore.load.decode import clean
+from vectorstore.load.limits import can_read_pictures
 from vectorstore.load.lines import unwrapped
 
 DOTS = 200
@@ -26,14 +27,9 @@ _MOST_LANGUAGES = 3
 _MANY_PATHS = 50
 
 
-def is_installed() -> bool:
-    """Whether pages can be recognised."""
-    return shutil.which("tesseract") is not None
-
-
 def hint() -> str:
     """What to do about a document of images."""
-    if is_installed():
+    if can_read_pictures():
         return "no text was recognised on them: scan them anew, upright and at 300 dots per inch, or in a language that Tesseract has"
     return "install the program tesseract (on Debian: tesseract-ocr and tesseract-ocr-jpn) to have scanned pages read"
 
@@ -41,7 +37,7 @@ def hint() -> str:
 def recognised(document: Any, pages: Sequence[int], deadline: float) -> dict[int, list[str]]:
     """The paragraphs of the pages, counted from 0, on which text was found before the deadline (of the monotonic clock)."""
     found: dict[int, list[str]] = {}
-    if not is_installed():
+    if not can_read_pictures():
         return found
     for page in pages:
         left = deadline - time.monotonic()

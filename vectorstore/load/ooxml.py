@@ -22,6 +22,8 @@ from vectorstore.load.parsed import TextBuilder
 
 MOST_OF_A_TREE = 20 * 2**20
 """Bytes of XML that are held as a tree, which takes ten times as much memory."""
+LONGEST_REPEATED = 200
+"""Characters of a merged cell that are written again in each row that it spans."""
 _DOCTYPES = [b"<!DOCTYPE", "<!DOCTYPE".encode("utf-16-le"), "<!DOCTYPE".encode("utf-16-be")]
 _SAFE = {"resolve_entities": False, "load_dtd": False, "no_network": True, "huge_tree": False, "remove_comments": True, "remove_pis": True}
 _FAMILIES = {"wordprocessingml": "DOCX", "presentationml": "PPTX", "spreadsheetml": "XLSX", "sheet.binary": "XLSB", "visio": "Visio drawing"}

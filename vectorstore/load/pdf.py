@@ -17,7 +17,7 @@ import pypdfium2
 from llmops.errors import InvalidInput
 from vectorstore.load import ocr
 from vectorstore.load.decode import clean
-from vectorstore.load.limits import OverLimit, now
+from vectorstore.load.limits import OverLimit, can_read_pictures, now
 from vectorstore.load.parsed import NO_TEXT, Failed, Fields, Parsed, TextBuilder
 from vectorstore.load.pdf_bounds import refuse_bombs, refuse_lost_pages
 from vectorstore.load.pdf_glyphs import Sheet, sheet_of
@@ -154,4 +154,4 @@ def _built(parts: Sequence[Part]) -> TextBuilder:
 
 def _no_text(count: int) -> InvalidInput:
     pages = "its page is an image" if count == 1 else f"all {count:,} pages are images"
-    return (InvalidInput if ocr.is_installed() else OverLimit)(f"{NO_TEXT}: {pages}", hint=ocr.hint())
+    return (InvalidInput if can_read_pictures() else OverLimit)(f"{NO_TEXT}: {pages}", hint=ocr.hint())

@@ -81,7 +81,6 @@ class _Word(NamedTuple):
 
 def sheet_of(page: Any, number: int) -> Sheet:
     """A page of PDFium, read. Raises `InvalidInput` for one with too many characters."""
-    width, height = page.get_size()
     left, bottom, right, top = page.get_bbox()
     words = _words(page, number)
     turns = Counter[int]()

@@ -8,11 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
 from llmops.errors import InvalidInput
-from vectorstore.load.ooxml import Package, Relation, attribute, child, forget, link, local
+from vectorstore.load.ooxml import LONGEST_REPEATED, Package, Relation, attribute, child, forget, link, local
 
 Value: TypeAlias = str | int | float | bool
-LONGEST_REPEATED = 200
-"""Characters of a merged cell that are written again in each row that it spans."""
 MOST_CHARACTERS = 64_000_000
 """Of all cells together: one shared string may stand in a million of them."""
 MOST_COLUMNS = 16_384
