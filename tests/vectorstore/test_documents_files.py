@@ -114,7 +114,7 @@ def test_a_workbook_by_its_rows(data_dir: Path) -> None:
     document, other = parse(content, "book.xlsx", Fields(text="col_b"))
     assert isinstance(document, Parsed)
     assert (document.text, document.row, document.metadata) == ("test", 1, {"col_a": 1.5})
-    assert other == Failed("no column 'col_b'; columns: col_c, col_d", part="Table Missing Value")
+    assert other == Failed("no column 'col_b'; columns: col_c, col_d", part="sheet Table Missing Value")
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,19 @@ def test_t55_a_parser_that_is_killed_from_outside_is_not_the_files_fault(pool):
     assert [one.text for one in parsing.documents()] == ["quiet after sleep"], "it is tried once more"
 
 
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="a process is given no time by means of Linux")
+def test_t55_a_parser_for_which_the_machine_had_no_time_is_not_the_files_fault(pool):
+    processor = min(os.sched_getaffinity(0))
+    busy = f"import os\nos.sched_setaffinity(0, {{{processor}}})\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", busy]) as hog:
+        try:
+            with pytest.raises(InvalidInput) as told:
+                list(pool.submit(f"starve {processor}".encode(), "x.trap", Fields()).documents())
+        finally:
+            hog.kill()
+    assert told.value.hint == "the machine was busy; the next ingestion tries again"
+
+
 def test_t55_a_parser_that_cannot_start_is_not_the_files_fault(monkeypatch, tmp_path):
     (tmp_path / "lxml").mkdir()
     (tmp_path / "yaml.py").write_text("raise ImportError('half an upgrade')")

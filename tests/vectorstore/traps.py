@@ -18,6 +18,10 @@ def load(content, name, fields):
     if trap == "sleep": time.sleep(float(rest))
     if trap == "spin":
         while True: pass
+    if trap == "starve":
+        os.sched_setaffinity(0, {int(rest)})
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        while True: pass
     if trap == "eat": hoard = [bytearray(2**20) for _ in range(int(rest))]
     if trap == "crash": ctypes.string_at(0)
     if trap == "exit": os._exit(int(rest))

@@ -108,8 +108,8 @@ class _Parser:
         self._pipes: Pipes | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._parsed = 0
-        self._computed = 0.0
-        """Seconds that the process had computed when its present file came."""
+        self._before = (0.0, 0.0)
+        """Seconds that the process had computed, and waited for a processor, when its present file came."""
 
     def parse(self, parsing: Parsing) -> None:
         """Have a file parsed, and tell how it ended. What may not be its own fault is tried once more, in a new process."""
@@ -143,9 +143,9 @@ class _Parser:
 
     def _late(self) -> InvalidInput:
         """Why a file was not read in its time: it takes too long, or the machine had no time for it."""
-        computed = _seconds_of(self._process.pid) if self._process is not None else None
+        computed, waited = (now - before for now, before in zip(self._times(), self._before, strict=True))
         self.end()
-        if computed is not None and computed - self._computed < self._limits.seconds / 4 and _is_busy():
+        if waited > self._limits.seconds / 2 and computed < self._limits.seconds / 4:
             return _Starved(str(self._too_slow()), hint="the machine was busy; the next ingestion tries again")
         return self._too_slow()
 
@@ -158,7 +158,7 @@ class _Parser:
     def _ask(self, parsing: Parsing) -> Iterator[tuple[Told, int]]:
         """What the process says of a file, each with its bytes on the way."""
         pipes = self._pipes or self._start()
-        self._computed = (_seconds_of(self._process.pid) if self._process is not None else None) or 0.0
+        self._before = self._times()
         seconds = self._limits.seconds
         if loader_for(parsing.name) in ROWS:
             seconds *= max(1.0, len(parsing.content) / _BYTES_A_SHARE)
@@ -182,6 +182,14 @@ class _Parser:
             told = time.monotonic()
             yield one, len(line)
             until += time.monotonic() - told  # the time that it waited for us is not its own
+
+    def _times(self) -> tuple[float, float]:
+        """Seconds that the process has computed, and waited for a processor; none where the system does not tell (Linux does)."""
+        try:
+            computed, waited, _ = Path(f"/proc/{self._process.pid if self._process else 0}/schedstat").read_text(encoding="ascii").split()
+            return int(computed) / 1e9, int(waited) / 1e9
+        except (OSError, ValueError):
+            return 0.0, 0.0
 
     def _start(self) -> Pipes:
         self._folder = tempfile.TemporaryDirectory(prefix=prefix_of(_FOLDER), ignore_cleanup_errors=True)
@@ -250,20 +258,6 @@ class _Starved(Interrupted):
 
 class _NeedsMemory(Exception):
     """The parser ran into its limit of memory."""
-
-
-def _seconds_of(process: int) -> float | None:
-    """What a process has computed so far, where the system tells."""
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _is_busy() -> bool:
-    """Whether more processes want to compute than there are processors for."""
-    return os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
 def _way_out(setting: str) -> str:
