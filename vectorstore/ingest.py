@@ -25,6 +25,7 @@ from vectorstore.index import write_segments
 from vectorstore.language import FIELD, language
 from vectorstore.load import Failed, Parsed
 from vectorstore.load.limits import Interrupted, OverLimit
+from vectorstore.load.parsed import PLAIN_PAGES, UNREAD_PAGES
 from vectorstore.measure import Measure
 from vectorstore.profile import profile
 from vectorstore.publishing import Place, Step, prune, publish
@@ -142,7 +143,7 @@ class _Ingestion:
         return not (before and fingerprint and self._is_as_it_was(before, fingerprint))
 
     def _is_as_it_was(self, before: files.Ingested, fingerprint: str) -> bool:
-        """Whether a file holds what it held, and all of it is ready or failed. One that took more than it may is read anew with other limits."""
+        """Whether a file holds what it held, and all of it is ready or failed; nor would other limits let more of it be read."""
         return before.fingerprint in (fingerprint, self.reader.with_limits(fingerprint)) and self._all_settled(before.external_ids)
 
     def _take(self, opened: Opened) -> None:
@@ -170,7 +171,7 @@ class _Ingestion:
         self.kept.clear()
         piece, blob = opened.piece, blobs.digest(opened.content)
         external_ids: list[str] = []
-        flushed = 0
+        flushed, fingerprint = 0, opened.fingerprint
         for parsed in self.reader.parsed(opened, self._go_on):
             if isinstance(parsed, InvalidInput):
                 self._fail_whole(piece.path, self._fingerprint_of(opened, parsed), parsed.with_hint, acl, external_ids)
@@ -186,9 +187,11 @@ class _Ingestion:
             elif isinstance(parsed, Failed):
                 self._fail(external_id, parsed.error, acl)
             else:
+                if not parsed.metadata.keys().isdisjoint((UNREAD_PAGES, PLAIN_PAGES)):
+                    fingerprint = self.reader.with_limits(opened.fingerprint)
                 self._add(piece, external_id, parsed, opened.content, blob, acl)
         failpoint("ingest.parsed")
-        self._close(piece.path, files.Ingested(opened.fingerprint, external_ids, blob))
+        self._close(piece.path, files.Ingested(fingerprint, external_ids, blob))
 
     def _fingerprint_of(self, opened: Opened, failure: InvalidInput) -> str:
         """By which a file that failed is known: it is read again once it may take more, or at once where it is not to blame."""

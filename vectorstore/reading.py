@@ -110,7 +110,7 @@ class Reader:
             other.parsing = None
 
     def with_limits(self, fingerprint: str) -> str:
-        """The fingerprint of a file that took more than it may: another one as soon as it may take more."""
+        """The fingerprint of a file that could not be read for want of time, memory or Tesseract, or not all of it: another one with more."""
         return hashlib.sha256(f"{fingerprint} {self._engine.limits}".encode()).hexdigest()
 
     def _open(self, piece: Piece) -> Opened:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import pypdfium2
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
@@ -51,6 +54,26 @@ def drawn(*pages: Callable[[Canvas], None], title: str = "") -> bytes:
         canvas.showPage()
     canvas.save()
     return file.getvalue()
+
+
+def scanned(*texts: str, first: str = "") -> bytes:
+    """A document whose pages are pictures of these texts, after one page of real text where there is a `first`."""
+
+    def written(canvas: Canvas, text: str) -> None:
+        canvas.setFont("Helvetica", 16)
+        canvas.drawString(72, 700, text)
+
+    pages: list[Callable[[Canvas], None]] = [partial(written, text=first)] if first else []
+    for text in texts:
+        document = pypdfium2.PdfDocument(drawn(partial(written, text=text)))
+        picture = ImageReader(document[0].render(scale=200 / 72).to_pil())
+        document.close()
+        pages.append(partial(_show, picture=picture))
+    return drawn(*pages)
+
+
+def _show(canvas: Canvas, picture: ImageReader) -> None:
+    canvas.drawImage(picture, 0, 0, 595, 842)
 
 
 def paragraph(text: str, style: ParagraphStyle = BODY) -> Flowable:

@@ -10,7 +10,9 @@ import pytest
 from tests.vectorstore import traps
 from tests.vectorstore.hostile import corpus
 from tests.vectorstore.invariants import check_collection
+from tests.vectorstore.pdf_files import scanned
 from vectorstore.load import loader_for
+from vectorstore.load.limits import can_read_pictures
 
 
 @pytest.mark.timeout(600)
@@ -62,6 +64,23 @@ def test_t55_a_file_that_took_too_long_is_read_once_it_may_take_longer(home, cli
     assert cli("ingest", tmp_path / "a.trap", "--collection", "docs", "--json", env=environment).json["failed"]
     environment["LLMOPS__PARSING__SECONDS"] = "20"
     assert cli("ingest", tmp_path / "a.trap", "--collection", "docs", "--json", env=environment).json["ready"] == 1
+
+
+@pytest.mark.skipif(not can_read_pictures(), reason="the program tesseract is not installed")
+def test_t55_a_file_of_which_not_all_was_read_is_read_again_once_more_of_it_can_be(home, cli, tmp_path, monkeypatch):
+    (tmp_path / "report.pdf").write_bytes(scanned("The harbour bridge was reopened.", first="A report of the harbour."))
+
+    def ingested() -> tuple[int, int, object]:
+        told = cli("ingest", tmp_path / "report.pdf", "--collection", "docs", "--json").json
+        (row,) = cli("documents", "list", "--collection", "docs", "--json").json["data"]
+        return told["ready"], told["unchanged"], cli("documents", "show", row["document_id"], "--json").json["metadata"].get("pages_without_text")
+
+    with monkeypatch.context() as without_tesseract:
+        without_tesseract.setenv("PATH", str(tmp_path))
+        assert ingested() == (1, 0, 1)
+        assert ingested() == (0, 1, 1)
+    assert ingested() == (1, 0, None)
+    assert ingested() == (0, 1, None)
 
 
 def test_t55_rows_that_were_read_before_a_break_stay_and_the_file_is_named(home, cli, tmp_path):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pypdfium2
 import pytest
-from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from llmops.errors import InvalidInput
@@ -155,19 +153,6 @@ def test_text_that_stands_across_is_left_out() -> None:
     assert load(pdf.drawn(page)).text == "Upright text is read."
 
 
-def scan(text: str) -> bytes:
-    """A page that is a picture of a text."""
-
-    def written(canvas: Canvas) -> None:
-        canvas.setFont("Helvetica", 16)
-        canvas.drawString(72, 700, text)
-
-    document = pypdfium2.PdfDocument(pdf.drawn(written))
-    picture = ImageReader(document[0].render(scale=200 / 72).to_pil())
-    document.close()
-    return pdf.drawn(lambda canvas: canvas.drawImage(picture, 0, 0, 595, 842))
-
-
 @pytest.fixture
 def no_ocr(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("PATH", "/nowhere")
@@ -176,13 +161,13 @@ def no_ocr(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_pages_without_text_are_said(no_ocr: None) -> None:
     with pytest.raises(InvalidInput, match=r"^no text: its page is an image$") as refused:
-        load(scan("A scanned page."))
+        load(pdf.scanned("A scanned page."))
     assert "tesseract" in str(refused.value.hint)
 
 
 @needs_ocr
 def test_scans_are_recognised() -> None:
-    document = load(scan("The harbour bridge was reopened on Monday."))
+    document = load(pdf.scanned("The harbour bridge was reopened on Monday."))
     assert document.text == "The harbour bridge was reopened on Monday."
     assert (document.blocks[0].page, document.metadata["pages"]) == (1, 1)
     assert "pages_without_text" not in document.metadata

@@ -21,6 +21,10 @@ LONGEST_ID_BYTES = 1800
 LONGEST_TEXT = 20_000_000
 """Code points of a document, about ten thousand pages. A small file may say one thing a million times."""
 NO_TEXT = "no text"
+UNREAD_PAGES = "pages_without_text"
+"""The metadata of a document that say how many of its pages are pictures that nobody could read."""
+PLAIN_PAGES = "pages_without_layout"
+"""The metadata of a document that say of how many of its pages only the words were read, for want of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,10 @@ class TextBuilder:
         self._path: list[tuple[int, str]] = []
         self._headings: tuple[str, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._blocks
+
     def heading(self, level: int, text: str) -> None:
         """Begin a section; it ends the sections of the same or a deeper level."""
         text = " ".join(clean(text).split())
@@ -117,7 +125,7 @@ class TextBuilder:
 
     def finish(self, title: str, metadata: Mapping[Any, Any] | None = None, *, id: str | None = None, row: int | None = None) -> Parsed:
         """The document; `InvalidInput("no text")` where nothing was added."""
-        if not self._blocks:
+        if self.is_empty:
             raise InvalidInput(NO_TEXT)
         return Parsed(one_line(title), "".join(self._parts), tuple(self._blocks), scalars(metadata or {}), id, row)
 

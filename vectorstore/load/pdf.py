@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import pypdfium2
 
@@ -18,14 +18,17 @@ from llmops.errors import InvalidInput
 from vectorstore.load import ocr
 from vectorstore.load.decode import clean
 from vectorstore.load.limits import OverLimit, can_read_pictures, now
-from vectorstore.load.parsed import NO_TEXT, Failed, Fields, Parsed, TextBuilder
+from vectorstore.load.parsed import NO_TEXT, PLAIN_PAGES, UNREAD_PAGES, Failed, Fields, Parsed, TextBuilder
 from vectorstore.load.pdf_bounds import refuse_bombs, refuse_lost_pages
 from vectorstore.load.pdf_glyphs import Sheet, sheet_of
 from vectorstore.load.pdf_headings import first_large, mark_headings, running_lines, without
 from vectorstore.load.pdf_layout import Part, parts_of
+from vectorstore.load.pdf_plain import plain_texts
 
-SHARE_OF_TIME = 0.8
-"""Of the time of one file, for its pages: less than all of it, so that the reason can be told."""
+_SHORT = 100
+"""Pages of a file whose layout is read in any case."""
+FOR_SHEETS, _FOR_PARTS, _FOR_ALL = 0.6, 0.7, 0.8
+"""By when, as a share of a file's time, its pages are read: less than all of it, so that the reason can be told."""
 _MOST_BOOKMARKS = 5000
 _NO_TITLE = re.compile(r"untitled|microsoft word|powerpoint|\.(?:docx?|pdf|pptx?|tex|indd|qxd)$|^\W*$|^\w+_\w+$", re.IGNORECASE)
 _DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?")
@@ -36,10 +39,11 @@ _PASSWORD = 4
 def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
     """A PDF file as one document whose blocks know their page.
 
-    Pages without text are recognised where Tesseract is installed; else they are counted in `pages_without_text`.
+    Pages without text are recognised where Tesseract is installed; else they are counted in `pages_without_text`. Of a
+    long file the pages for whose layout there is no time have their words alone, counted in `pages_without_layout`.
     """
     limits = now()
-    deadline = time.monotonic() + limits.seconds * SHARE_OF_TIME
+    clock = _Clock(time.monotonic(), limits.seconds)
     refuse_bombs(content)
     document = _opened(content)
     try:
@@ -47,19 +51,36 @@ def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
         if count > limits.pages:
             raise OverLimit(f"has {count:,} pages, {limits.pages:,} are read", hint="split it, or raise [parsing] max_pages in llmops.toml")
         refuse_lost_pages(content, count)
-        sheets = _sheets(document, count, deadline)
-        empty = [page for page, sheet in enumerate(sheets) if not sheet.runs]
-        texts = ocr.recognised(document, empty, deadline) if empty else {}
-        metadata = _metadata(document, count, len(empty) - len(texts))
-        parts = _parts(sheets, texts, _outline(document), deadline)
+        plain = _plain(document, count, clock)
+        sheets = _sheets(document, count, clock, stops=bool(plain))
+        laid_out = _laid_out(sheets, count, clock, stops=bool(plain))
+        empty = [page for page in range(count) if not (sheets[page].runs if page < len(laid_out) else plain[page])]
+        texts = ocr.recognised(document, empty, clock.at(_FOR_ALL)) if empty else {}
+        metadata = _metadata(document, count, len(empty) - len(texts), count - len(laid_out))
+        outline = _outline(document)
         title = document.get_metadata_value("Title")
     finally:
         document.close()
-    if not parts:
+    parts = [part for page, found in enumerate(laid_out) for part in (_recognised(texts[page], page) if page in texts else found)]
+    mark_headings(parts, outline)
+    large = next(first_large(parts), "")
+    builder = _built(parts)
+    for page in range(len(laid_out), count):
+        _add_plainly(builder, page + 1, texts.get(page) or [plain[page]], outline)
+    if builder.is_empty:
         raise _no_text(count)
     stem = PurePosixPath(name).stem
-    large = next(first_large(parts), "")
-    return [_built(parts).finish((large or stem) if _NO_TITLE.search(title) else title, metadata)]
+    return [builder.finish((large or stem) if _NO_TITLE.search(title) else title, metadata)]
+
+
+class _Clock(NamedTuple):
+    """The time of one file."""
+
+    began: float
+    seconds: float
+
+    def at(self, share: float) -> float:
+        return self.began + share * self.seconds
 
 
 def _opened(content: bytes) -> Any:
@@ -75,12 +96,29 @@ def _opened(content: bytes) -> Any:
         raise InvalidInput("broken PDF: it cannot be opened", hint="save it again from a PDF reader, or copy it again") from error
 
 
-def _sheets(document: Any, count: int, deadline: float) -> list[Sheet]:
-    """What is written on each page. A page that cannot be read is an empty one, unless all of them are."""
+def _plain(document: Any, count: int, clock: _Clock) -> list[str]:
+    """The words of each page of a file that may be too long to have its layout read; nothing of others."""
+    if count <= _SHORT:
+        return []
+    found = plain_texts(document, clock.at(_FOR_ALL))
+    if len(found) < count:
+        raise _too_slow(len(found), count)
+    return found
+
+
+def _sheets(document: Any, count: int, clock: _Clock, *, stops: bool) -> list[Sheet]:
+    """What is written on each page, or where it `stops` on as many as there is time for.
+
+    A page that cannot be read is an empty one, unless all of them are.
+    """
     sheets: list[Sheet] = []
     broken = 0
+    until = clock.at(FOR_SHEETS if stops else _FOR_ALL)
     for number in range(1, count + 1):
-        _look_at(deadline, number, count)
+        if time.monotonic() > until:
+            if stops:
+                break
+            raise _too_slow(number - 1, count)
         try:
             page = document[number - 1]
         except pypdfium2.PdfiumError:
@@ -96,23 +134,27 @@ def _sheets(document: Any, count: int, deadline: float) -> list[Sheet]:
     return sheets
 
 
-def _look_at(deadline: float, number: int, count: int) -> None:
-    if time.monotonic() > deadline:
-        reason = f"takes longer than {now().seconds * SHARE_OF_TIME:.0f} seconds: {number - 1:,} of {count:,} pages were read"
-        raise OverLimit(reason, hint="split it, or raise [parsing] seconds in llmops.toml")
-
-
-def _parts(sheets: Sequence[Sheet], texts: dict[int, list[str]], outline: dict[int, list[tuple[int, str]]], deadline: float) -> list[Part]:
+def _laid_out(sheets: Sequence[Sheet], count: int, clock: _Clock, *, stops: bool) -> list[list[Part]]:
+    """What stands on each page, or where it `stops` on as many as there is time for."""
     dropped = running_lines([(sheet.height, sheet.runs) for sheet in sheets])
-    parts: list[Part] = []
+    pages: list[list[Part]] = []
+    until = clock.at(_FOR_PARTS if stops else _FOR_ALL)
     for index, sheet in enumerate(sheets):
-        _look_at(deadline, index + 1, len(sheets))
-        if index in texts:
-            parts += [Part("paragraph", text, index + 1) for text in texts[index]]
-        else:
-            parts += parts_of(without(sheet, dropped[index]), index + 1)
-    mark_headings(parts, outline)
-    return parts
+        if time.monotonic() > until:
+            if stops:
+                break
+            raise _too_slow(index, count)
+        pages.append(parts_of(without(sheet, dropped[index]), index + 1))
+    return pages
+
+
+def _too_slow(pages: int, count: int) -> OverLimit:
+    reason = f"takes longer than {now().seconds * _FOR_ALL:.0f} seconds: {pages:,} of {count:,} pages were read"
+    return OverLimit(reason, hint="split it, or raise [parsing] seconds in llmops.toml")
+
+
+def _recognised(paragraphs: Sequence[str], page: int) -> list[Part]:
+    return [Part("paragraph", text, page + 1) for text in paragraphs]
 
 
 def _outline(document: Any) -> dict[int, list[tuple[int, str]]]:
@@ -128,10 +170,12 @@ def _outline(document: Any) -> dict[int, list[tuple[int, str]]]:
     return found
 
 
-def _metadata(document: Any, count: int, without_text: int) -> dict[str, str | int]:
+def _metadata(document: Any, count: int, unread: int, plain: int) -> dict[str, str | int]:
     metadata: dict[str, str | int] = {"pages": count}
-    if without_text:
-        metadata["pages_without_text"] = without_text
+    if unread:
+        metadata[UNREAD_PAGES] = unread
+    if plain:
+        metadata[PLAIN_PAGES] = plain
     if author := " ".join(clean(document.get_metadata_value("Author")).split()):
         metadata["author"] = author
     if date := _DATE.match(document.get_metadata_value("CreationDate")):
@@ -150,6 +194,17 @@ def _built(parts: Sequence[Part]) -> TextBuilder:
             builder.add(part.kind, part.text, tight=item_before and part.kind == "item")
         item_before = part.kind == "item"
     return builder
+
+
+def _add_plainly(builder: TextBuilder, page: int, paragraphs: Sequence[str], outline: Mapping[int, Sequence[tuple[int, str]]]) -> None:
+    """Add a page's words, under the bookmarks that lead there; without any bookmarks nobody knows under which heading it stands."""
+    builder.page = page
+    if not outline:
+        builder.leave(1)
+    for level, title in outline.get(page, ()):
+        builder.heading(level, title)
+    for text in paragraphs:
+        builder.add("paragraph", text)
 
 
 def _no_text(count: int) -> InvalidInput:
