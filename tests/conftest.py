@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from llmops.settings import Settings
 from llmops.store.opening import open_store
 from llmops.store.store import Store
 from llmops.types import Asker
+from tests.forked import Forge
 from tests.proof import Proof, whole_run
 
 REPOSITORY = Path(__file__).parent.parent
@@ -265,16 +267,32 @@ class Ran:
         return [json.loads(line) for line in self.stdout.splitlines()]
 
 
+@pytest.fixture(scope="session")
+def forge() -> Iterator[Callable[[], Forge]]:
+    """Gives the process that commands are forked from, a new one where a command had to be ended with it."""
+    made: list[Forge] = []
+
+    def get() -> Forge:
+        if not made or made[-1].is_closed:
+            made.append(Forge())
+        return made[-1]
+
+    yield get
+    if made and not made[-1].is_closed:
+        made[-1].close()
+
+
 @pytest.fixture
-def cli(tmp_path: Path, settings: Settings) -> Callable[..., Ran]:
-    """Run the installed `llmops` in `tmp_path` on this test's home: `cli("search", "x", "--collection", "docs").json`."""
+def cli(tmp_path: Path, settings: Settings, forge: Callable[[], Forge]) -> Callable[..., Ran]:
+    """Run `llmops` in `tmp_path` on this test's home: `cli("search", "x", "--collection", "docs").json`."""
     program = Path(sys.executable).parent / "llmops"
 
     def run(*arguments: object, stdin: str = "", timeout: float = 120, env: Mapping[str, str] | None = None) -> Ran:
-        command = [str(program), *map(str, arguments)]
-        done = subprocess.run(
-            command, cwd=tmp_path, input=stdin, capture_output=True, encoding="utf-8", timeout=timeout, env={**os.environ, **(env or {})}
-        )
+        words, environment = [*map(str, arguments)], {**os.environ, **(env or {})}
+        if threading.current_thread() is threading.main_thread() and (forked := forge()).can_run(environment):
+            return Ran(*forked.run(words, tmp_path, stdin, environment, timeout))
+        command = [str(program), *words]
+        done = subprocess.run(command, cwd=tmp_path, input=stdin, capture_output=True, encoding="utf-8", timeout=timeout, env=environment)
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return run

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import lzma
-from array import array
 from functools import cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from llmops.text import scripts
+from vectorstore.language_model import arrays
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -60,12 +56,10 @@ def _identifier() -> LanguageIdentifier:
     """Of the languages that ISO 639-1 has a code for."""
     from py3langid.langid import MODEL_DIR, MODEL_FILE, LanguageIdentifier
 
-    # Its own way to load writes the model into a temporary file first, for which a full disk has no room.
-    with lzma.open(MODEL_DIR / MODEL_FILE) as packed:
-        content = io.BytesIO(packed.read())
-    with np.load(content, allow_pickle=False) as model:
-        states, rows = array("I", model["nextmove"].astype(np.uint32).tobytes()), model["nextmove_row"].tolist()
-        learned = model["ptc"], model["pc"], model["classes"].tolist()
-        identifier = LanguageIdentifier(*learned, states, model["out_feat"].tolist(), norm_probs=True, tk_row=rows)
+    # Its own way to load writes the model into a temporary file each time.
+    model = arrays(MODEL_DIR / MODEL_FILE)
+    learned = model["ptc"], model["pc"], model["classes"].tolist()
+    states, rows = model["nextmove"].data, model["nextmove_row"].tolist()
+    identifier = LanguageIdentifier(*learned, states, model["out_feat"].tolist(), norm_probs=True, tk_row=rows)
     identifier.set_languages([label for label in identifier.labels if len(label) == 2])
     return identifier

@@ -107,7 +107,8 @@ def test_t55_no_parser_outlives_its_pool_or_the_process_that_has_it(trapped):
     assert not any(child.is_running() for child in children)
 
 
-def test_t55_a_parser_dies_with_a_parent_that_is_killed(trapped, tmp_path):
+def test_t55_a_parser_dies_with_a_parent_that_is_killed(trapped, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # else the pool of another test may sweep before we look
     script = """if True:
         import time
         from vectorstore.load import Fields
@@ -116,7 +117,7 @@ def test_t55_a_parser_dies_with_a_parent_that_is_killed(trapped, tmp_path):
         ParserPool(Limits(seconds=60)).submit(b"sleep 60", "x.trap", Fields())
         time.sleep(60)
     """
-    parent = subprocess.Popen([sys.executable, "-c", script], env=dict(os.environ))
+    parent = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)})
     try:
         until = time.monotonic() + 20
         while not (children := psutil.Process(parent.pid).children()):

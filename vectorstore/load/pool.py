@@ -144,8 +144,9 @@ class _Parser:
     def _late(self) -> InvalidInput:
         """Why a file was not read in its time: it takes too long, or the machine had no time for it."""
         computed, waited = (now - before for now, before in zip(self._times(), self._before, strict=True))
+        starved = waited > self._limits.seconds / 2 or self._wants_to_go_on()
         self.end()
-        if waited > self._limits.seconds / 2 and computed < self._limits.seconds / 4:
+        if starved and computed < self._limits.seconds / 4:
             return _Starved(str(self._too_slow()), hint="the machine was busy; the next ingestion tries again")
         return self._too_slow()
 
@@ -190,6 +191,14 @@ class _Parser:
             return int(computed) / 1e9, int(waited) / 1e9
         except (OSError, ValueError):
             return 0.0, 0.0
+
+    def _wants_to_go_on(self) -> bool:
+        """Whether the process waits for a processor or a disk right now: the time of a wait is told to others only when it is over."""
+        try:
+            told = Path(f"/proc/{self._process.pid if self._process else 0}/stat").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return False
+        return told.rpartition(")")[2].split()[:1] in (["R"], ["D"])
 
     def _start(self) -> Pipes:
         self._folder = tempfile.TemporaryDirectory(prefix=prefix_of(_FOLDER), ignore_cleanup_errors=True)
