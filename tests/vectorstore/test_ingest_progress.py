@@ -124,7 +124,8 @@ def test_small_orders_are_urgent_whatever_door_they_come_by(tmp_path: Path, monk
     (tmp_path / "one-more.md").write_text("x")
     assert urgency.priority_of(folder) == urgency.BULK
     assert urgency.priority_of(Order("docs", "pages", root=str(tmp_path), include=["1*.md"])) == urgency.URGENT
-    uploads = [Upload(str(number), "a.md", "hash", size=90_000) for number in range(100)]
-    assert urgency.priority_of(Order("docs", "api", uploads=uploads)) == urgency.BULK
-    assert urgency.priority_of(Order("docs", "api", uploads=uploads[:20])) == urgency.URGENT
+    for kind, size, few in (("md", 20_000, 20), ("pdf", 20_000, 20), ("pdf", 20_000_000, 1)):
+        uploads = [Upload(str(number), f"a.{kind}", "hash", size=size) for number in range(100)]
+        assert urgency.priority_of(Order("docs", "api", uploads=uploads)) == urgency.BULK
+        assert urgency.priority_of(Order("docs", "api", uploads=uploads[:few])) == urgency.URGENT
     assert sources.Order.from_json({"collection": "docs", "source": "p"}).engine == "local", "as an older version queued it"
