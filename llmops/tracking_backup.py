@@ -7,8 +7,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from llmops.store import sqlite_file
 from llmops.store.switch import Move
@@ -39,9 +40,11 @@ def save(home: Home, out: Writer) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
         copied = Path(scratch) / FILE_NAME
         sqlite_file.copy(folder / FILE_NAME, copied)
-        out.add(_BELOW + FILE_NAME, _pieces(copied))
+        with copied.open("rb") as opened:
+            out.add(_BELOW + FILE_NAME, _pieces(opened))
     for path in _files(folder / ARTIFACTS):
-        out.add(_BELOW + path.relative_to(folder).as_posix(), _pieces(path))
+        with suppress(FileNotFoundError), path.open("rb") as opened:  # one may be removed with its run at any time
+            out.add(_BELOW + path.relative_to(folder).as_posix(), _pieces(opened))
 
 
 def check(backup: Reader) -> None:
@@ -75,7 +78,6 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (path for name in sorted(names) if (path := Path(place) / name).is_file() and not path.is_symlink())
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as opened:
-        while piece := opened.read(_AT_ONCE):
-            yield piece
+def _pieces(opened: BinaryIO) -> Iterator[bytes]:
+    while piece := opened.read(_AT_ONCE):
+        yield piece

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from llmops.access import keys
+from llmops.backup_file import Writer, reading
 from llmops.home import Home
 from server import backups
 from tests.conftest import OWNER
@@ -66,3 +68,20 @@ def test_t54_traces_go_aside_with_the_rows_they_belong_to(settings, backup) -> N
     [kept] = settings.home.glob("before-restore-*/mlruns/1/a.txt")
     assert kept.read_text() == "of the former state"
     assert told["aside"] is not None
+
+
+def test_t54_an_artifact_that_is_removed_meanwhile_takes_no_backup_with_it(home: Home, tmp_path, monkeypatch) -> None:
+    with_traces(home.settings.home, "an artifact")
+    later = home.settings.home / "mlruns/1/b.txt"
+    later.write_text("gone with its run")
+    add = Writer.add
+
+    def removing(out: Writer, name: str, pieces: Iterable[bytes]) -> object:
+        if name.endswith("/a.txt"):
+            later.unlink()
+        return add(out, name, pieces)
+
+    monkeypatch.setattr(Writer, "add", removing)
+    backups.save(home, OWNER, tmp_path / "b.zip")
+    with reading(tmp_path / "b.zip") as backup:
+        assert backup.members("mlflow/mlruns") == ["mlflow/mlruns/1/a.txt"]
