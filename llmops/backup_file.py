@@ -18,7 +18,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,8 +62,12 @@ class Writer:
 class Reader:
     """A backup that was found whole."""
 
-    def __init__(self, archive: zipfile.ZipFile, manifest: Json) -> None:
-        self._archive, self.manifest = archive, manifest
+    def __init__(self, archive: zipfile.ZipFile, manifest: Json, path: Path) -> None:
+        self._archive, self.manifest, self._path = archive, manifest, path
+
+    def well_formed(self) -> AbstractContextManager[None]:
+        """`InvalidInput` for whatever the content of the backup lets a part raise that takes it in, and nothing else does meanwhile."""
+        return _well_formed(self._path)
 
     def notes(self, part: str) -> Json | None:
         """What a part wrote down for itself; None where it had nothing to keep."""
@@ -87,22 +91,26 @@ class Reader:
 
     @contextmanager
     def _member(self, name: str) -> Iterator[_Checked]:
-        with self._archive.open(name) as opened:
-            yield _Checked(opened, name, self.manifest["members"][name])
+        with ExitStack() as stack:
+            with _well_formed(self._path):
+                opened = stack.enter_context(self._archive.open(name))
+                checked = _Checked(opened, name, self.manifest["members"][name], self._path)
+            yield checked
 
 
 class _Checked(io.RawIOBase):
     """A member as it is read: `InvalidInput` once it holds more or other bytes than the manifest says, before more are inflated."""
 
-    def __init__(self, opened: IO[bytes], name: str, told: Json) -> None:
-        self._opened, self._name, self._told = opened, name, told
+    def __init__(self, opened: IO[bytes], name: str, told: Json, path: Path) -> None:
+        self._opened, self._name, self._told, self._path = opened, name, told, path
         self._left, self._hash = int(told["bytes"]), hashlib.sha256()
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        piece = self._opened.read(max(0, min(len(buffer), self._left + 1)))
+        with _well_formed(self._path):
+            piece = self._opened.read(max(0, min(len(buffer), self._left + 1)))
         self._left -= len(piece)
         self._hash.update(piece)
         if self._left < 0 or (not piece and (self._left or self._hash.hexdigest() != self._told["sha256"])):
@@ -189,8 +197,11 @@ def reading(path: Path) -> Iterator[Reader]:
             raise InvalidInput(f"{path} is cut short, damaged or no backup at all", hint=_DAMAGED)
         if _hash_of(opened, size) != digits:
             raise InvalidInput(f"{path} is damaged: it is not as it was written", hint=_DAMAGED)
-        with _well_formed(path), zipfile.ZipFile(opened) as archive:
-            yield Reader(archive, _manifest(archive, path))
+        with ExitStack() as stack:
+            with _well_formed(path):
+                archive = stack.enter_context(zipfile.ZipFile(opened))
+                manifest = _manifest(archive, path)
+            yield Reader(archive, manifest, path)
 
 
 _NO_FILES = (IsADirectoryError, NotADirectoryError, FileExistsError)

@@ -35,8 +35,9 @@ def save(home: Home, out: Writer) -> None:
         return
     out.notes["traces"] = {"artifacts": (folder / ARTIFACTS).as_uri()}
     for left in folder.glob(f"{_SCRATCH}*"):  # of a backup that was killed
-        if time.time() - left.stat().st_mtime > _OLD:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # of another that ends just now
+            if time.time() - left.stat().st_mtime > _OLD:
+                shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
         copied = Path(scratch) / FILE_NAME
         sqlite_file.copy(folder / FILE_NAME, copied)
@@ -65,11 +66,15 @@ def restore(settings: Settings, backup: Reader, staging: Path, aside: str) -> li
         target = staging / name.removeprefix(_BELOW)
         if not target.resolve().is_relative_to(staging.resolve()):
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as out:
+        with backup.well_formed():  # a file of which another name makes a folder
+            target.parent.mkdir(parents=True, exist_ok=True)
+            out = target.open("wb")
+        with out:
             for piece in backup.pieces(name):
                 out.write(piece)
-    sqlite_file.move_references(staging / FILE_NAME, str(notes["artifacts"]), (home / ARTIFACTS).absolute().as_uri())
+    with backup.well_formed():
+        artifacts = str(notes["artifacts"])
+    sqlite_file.move_references(staging / FILE_NAME, artifacts, (home / ARTIFACTS).absolute().as_uri())
     return [*clearing, *((Move(staging / name, home / name), False) for name in (FILE_NAME, ARTIFACTS) if (staging / name).exists())]
 
 

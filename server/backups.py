@@ -21,7 +21,7 @@ from llmops.output import iso_time
 from llmops.store import backup as store_part
 from llmops.store import hold
 from llmops.store.committed import holds_token
-from llmops.store.switch import JOURNAL, Move, finish, write_down
+from llmops.store.switch import JOURNAL, STAGING, Move, finish, write_down
 from server.listen import server_lock
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from llmops.backup_file import Reader
     from llmops.settings import Settings
     from llmops.types import Asker, Json
-
-STAGING = "restoring-"
 
 
 def save(home: Home, asker: Asker, path: Path) -> Json:
@@ -54,7 +52,8 @@ def restore(settings: Settings, asker: Asker, path: Path, *, force: bool) -> Jso
     with reading(path) as backup:
         parts = {name: plugins.find("backups", name) for name in plugins.names("backups")}
         for part in parts.values():
-            part.check(backup)
+            with backup.well_formed():
+                part.check(backup)
         with _alone(settings.home):
             finish(settings.home, partial(holds_token, settings))
             full = not store_part.is_empty(settings)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from llmops.context import OWNERS, Context, common
 from llmops.errors import CheckFailed, LLMOpsError
+
+if TYPE_CHECKING:
+    from llmops.types import Json
 
 
 @click.command()
@@ -109,11 +113,13 @@ def restore(context: Context, file: Path, force: bool) -> None:
     aside = f"; what was there is now {told['aside']}" if told["aside"] else ""
     if not context.json:  # it is done, whatever becomes of what follows
         context.emit(None, f"restored {told['rows']} rows as of {told['taken']} in {told['seconds']:.1f} s{aside}")
+    made: Json = {"done": [], "refused": ["interrupted: `llmops doctor --rebuild` goes on"]}
     try:
         made = rebuild(context.home, context.asker())
     except LLMOpsError as failure:
         made = {"done": [], "refused": [failure.with_hint]}
-    for line in made["refused"]:
-        context.message(f"not made again: {line}")
-    if context.json:
-        context.emit({**told, **made})
+    finally:
+        for line in made["refused"]:
+            context.message(f"not made again: {line}")
+        if context.json:
+            context.emit({**told, **made})

@@ -16,6 +16,7 @@ from llmops.checks import Check, Finding
 from llmops.errors import LLMOpsError, Unavailable
 from llmops.jobs import rows as jobs
 from llmops.jobs.worker import finish
+from llmops.output import one_line
 from llmops.store.store import SQLAlchemyError
 from server.listen import server_lock
 
@@ -94,4 +95,6 @@ def _carried_out(home: Home, name: str, check: Check, refused: list[str]) -> lis
         done.extend(check.rebuild(home))
     except LLMOpsError as failure:
         refused.append(f"{name}: {failure.with_hint}")
+    except (OSError, SQLAlchemyError) as failure:
+        refused.append(f"{name}: {type(failure).__name__}: {one_line(str(failure))}")
     return done

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-STARTS = ("PYTHON", "LLMOPS_FAILPOINT", "OMP_")
+STARTS = ("PYTHON", "LLMOPS_FAILPOINT", "OMP_", "LC_", "LANG", "TZ")
 """Variables that begin so count when Python or a module is loaded: a command with others needs a start of its own."""
 
 
@@ -57,6 +57,9 @@ class Forge:
             except TimeoutError:
                 self.close()
                 raise subprocess.TimeoutExpired(["llmops", *arguments], seconds) from None
+            if len(status) != 8:
+                self.close()
+                raise RuntimeError("the process that commands are forked from is gone")
             for file in files[1:]:
                 file.seek(0)
             return int.from_bytes(status, signed=True), files[1].read(), files[2].read()

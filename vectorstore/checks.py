@@ -130,14 +130,14 @@ def _embed_again(home: Home, collection: Collection, bad: set[bytes]) -> Iterato
 
     Raises `Conflict` where the configuration has another encoder, and at the end where a text is not the one of its hash.
     """
-    wanted = home.store.read(
-        lambda c: {hashed for hashed, _ in checks.embedded_texts(c, collection.row)} & bad | checks.without_vector(c, collection)
-    )
+    wanted = home.store.read(lambda c: checks.text_hashes(c, collection.row) & bad | checks.without_vector(c, collection))
     if wanted and collection.encoder != home.encoder.identity:
         raise Conflict(
             f"{len(wanted)} vectors of collection {collection.name!r} are of {collection.encoder}, the configuration says {home.encoder.identity}",
             hint="put the former [encoder] back and run it again, or ingest into a new collection",
         )
+    if not wanted:
+        return
     found = home.store.read(lambda c: [one for one in checks.embedded_texts(c, collection.row) if one.text_hash in wanted])
     texts = {text_hash: text for text_hash, text in found if text_hash_of(text) == text_hash}  # never a damaged text under a good one's hash
     hashes = sorted(texts)

@@ -29,7 +29,7 @@ def arrays(packed: Path) -> Arrays:
     """The arrays of a model by name, of the cache where it has them whole. A cache without room or rights costs time only."""
     content = packed.read_bytes()
     place = cache_folder() / "language" / hashlib.sha256(content).hexdigest()[:16]
-    with suppress(OSError, ValueError, KeyError):
+    with suppress(Exception):  # whatever is wrong with a copy, there is the original
         return _kept(place)
     with np.load(BytesIO(lzma.decompress(content)), allow_pickle=False) as model:
         unpacked = dict(model)
@@ -39,7 +39,7 @@ def arrays(packed: Path) -> Arrays:
 
 
 def _kept(place: Path) -> Arrays:
-    """What the cache has. Raises `OSError` and `ValueError` where that is not all of it, as it was written."""
+    """What the cache has. Raises anything where that is not all of it, as it was written."""
     sums = json.loads((place / _SUMS).read_bytes())
     found: Arrays = {name: np.load(place / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in sums}
     if {name: _sum(array) for name, array in found.items()} != sums:

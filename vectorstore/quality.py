@@ -149,7 +149,7 @@ def _unread_pages(row: Row) -> int:
 
 def _reason(error: str) -> str:
     """Why a document failed, without what is its own: numbers, quotations, the way out, and what the ingestion added."""
-    reason = re.sub(r" \([^()]*\)$", "", error.split("; ")[0])
+    reason = re.sub(r" \(.*\)(?:; .*)?$", "", error).split("; ")[0]
     reason = re.sub(r"'[^']*'|\"[^\"]*\"", "…", reason)
     return re.sub(r"[0-9][0-9,.]*", "N", reason)[:200] or "no reason"
 

@@ -22,7 +22,7 @@ from vectorstore.sources import Order, Upload, read_file
 if TYPE_CHECKING:
     from llmops.store.store import Store
 
-RECIPE = "2"
+RECIPE = "3"
 """Moves when parsing or chunking changes what comes out, so that unchanged files are read again."""
 BYTES_AHEAD = 32 * 2**20
 PATIENCE = 1.0
@@ -86,8 +86,10 @@ class Reader:
         """The documents of a file, and at last why it, or the rest of it, cannot be read."""
         try:
             if opened.parsing is None:
-                self._make_way()
+                dropped = self._make_way()
                 opened.parsing = self._submit(opened)
+                for other in dropped:  # behind this one
+                    other.parsing = self._submit(other)
             yield from opened.parsing.documents(go_on)
         except InvalidInput as failure:
             yield failure
@@ -103,11 +105,12 @@ class Reader:
         while self._late and (len(self._late) > MOST_LATE or _is_there(self._late[0], go_on)):
             yield self._late.popleft()
 
-    def _make_way(self) -> None:
-        """Let the parsers go on for a file whose turn it is: those ahead of it wait to be read, and would hold them up for ever."""
-        for other in (*self._ahead, *self._late):
+    def _make_way(self) -> list[Opened]:
+        """Let the parsers go on for a file whose turn it is; returns those that wait to be read, which might hold them up for ever."""
+        ahead = [other for other in (*self._late, *self._ahead) if other.parsing is not None]
+        for other in ahead:
             other.drop()
-            other.parsing = None
+        return ahead
 
     def with_limits(self, fingerprint: str) -> str:
         """The fingerprint of a file that could not be read for want of time, memory or Tesseract, or not all of it: another one with more."""

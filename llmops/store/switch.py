@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from llmops.errors import InvalidInput, StoreError
 from llmops.failpoints import failpoint
 
 JOURNAL = "restore.json"
+STAGING = "restoring-"
+"""What the folder in the home begins with in which a restore makes its files."""
 
 
 class Move(NamedTuple):
@@ -71,6 +74,9 @@ def finish(home: Path, decided: Callable[[str], bool]) -> None:
             _carry_out(journal, aside, into)
         journal.unlink()
         sync(home)
+        for source, _ in into:  # what is left of it, decided or not
+            if source.parent.parent == home and source.parent.name.startswith(STAGING):
+                shutil.rmtree(source.parent, ignore_errors=True)
 
 
 def _carry_out(journal: Path, aside: Sequence[Move], into: Sequence[Move]) -> None:

@@ -116,6 +116,16 @@ def test_doctor_exits_with_1_for_what_is_wrong_and_with_3_where_it_cannot_look(h
     assert broken.rc == 3 and "damaged" in broken.stderr and "restore" in broken.stderr
 
 
+def test_doctor_names_a_chunk_without_its_version_and_makes_the_other_things_again(home: Home, cli) -> None:
+    filled(home)
+    home.store.write(lambda c: c.execute(delete(versions).where(versions.c.document_row == 3)))
+    home.store.write(lambda c: c.execute(update(documents).where(documents.c.external_id == "d1").values(chunks=7)))
+    said = cli("doctor")
+    assert said.rc == 1 and "WRONG" in said.stdout and "cannot look" not in said.stdout + said.stderr
+    mended = cli("doctor", "--rebuild")
+    assert "is of no version (restore a backup" in mended.stdout and "made  documents" in mended.stdout, mended.stdout + mended.stderr
+
+
 def test_doctor_refuses_what_it_cannot_embed_and_says_the_way_out(home: Home) -> None:
     from server.doctor import rebuild
 

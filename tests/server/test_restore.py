@@ -34,6 +34,7 @@ def test_t54_a_killed_restore_into_postgresql_leaves_rows_and_traces_of_one_stat
     names = [row["name"] for row in cli("keys", "list", "--json").json["data"]]
     assert [*names, (tmp_path / "other/mlruns/1/a.txt").read_text()] == ["shop" if new else "mine"] * 2
     assert not (tmp_path / "other/restore.json").exists()
+    assert not list((tmp_path / "other").glob("restoring-*")), "nor is left what it had made ready"
 
 
 def test_t54_a_store_on_another_file_system_is_restored_where_it_is(cli, backup, tmp_path, monkeypatch) -> None:
@@ -68,6 +69,11 @@ def test_t54_traces_go_aside_with_the_rows_they_belong_to(settings, backup) -> N
     [kept] = settings.home.glob("before-restore-*/mlruns/1/a.txt")
     assert kept.read_text() == "of the former state"
     assert told["aside"] is not None
+
+
+def test_t54_what_goes_wrong_beside_the_backup_is_not_told_as_its_damage(backup) -> None:
+    with pytest.raises(RuntimeError, match="no thread"), reading(backup):
+        raise RuntimeError("no thread can be started")
 
 
 def test_t54_an_artifact_that_is_removed_meanwhile_takes_no_backup_with_it(home: Home, tmp_path, monkeypatch) -> None:

@@ -26,12 +26,16 @@ def cut(folder: Path) -> None:
     os.truncate(folder / "nextmove.npy", 1000)
 
 
+def empty(folder: Path) -> None:
+    os.truncate(folder / "ptc.npy", 0)
+
+
 def lose(folder: Path) -> None:
     (folder / "classes.npy").unlink()
 
 
 def garble(folder: Path) -> None:
-    (folder / "sums.json").write_text("[]")
+    (folder / "sums.json").write_text("null")
 
 
 @pytest.fixture
@@ -45,7 +49,7 @@ def is_mapped(arrays: language_model.Arrays) -> bool:
     return all(isinstance(array, np.memmap) for array in arrays.values())
 
 
-@pytest.mark.parametrize("damage", [flip, cut, lose, garble])
+@pytest.mark.parametrize("damage", [flip, cut, empty, lose, garble])
 def test_t35_a_damaged_model_of_languages_is_unpacked_again(folder, damage):
     first = language_model.arrays(PACKED)
     kept = language_model.arrays(PACKED)

@@ -32,6 +32,13 @@ def pool(trapped):
         yield pool
 
 
+@pytest.fixture
+def narrow(trapped):
+    """A pool with room for hardly any document that nobody took."""
+    with ParserPool(Limits(seconds=2, memory_mb=256), room=2000) as pool:
+        yield pool
+
+
 def ended(pool: ParserPool, trap: str) -> str:
     """The text that a trap gave, or why it gave none."""
     try:
@@ -84,14 +91,14 @@ def test_t55_rows_before_the_break_are_there_and_the_break_is_told(pool):
     assert [one.row for one in found] == list(range(100))
 
 
-def test_t55_the_time_that_a_parser_waits_for_us_is_not_its_own(pool):
+def test_t55_the_time_that_a_parser_waits_for_us_is_not_its_own(narrow):
     taken = []
     with pytest.raises(InvalidInput, match="broken beyond"):
-        for one in pool.submit(b"rows 200", "x.trap", Fields()).documents():
+        for one in narrow.submit(b"rows 2000", "x.trap", Fields()).documents():
             if len(taken) == 100:
                 time.sleep(3)  # longer than the file may take
             taken.append(one)
-    assert len(taken) == 200
+    assert len(taken) == 2000
 
 
 def test_t55_no_parser_outlives_its_pool_or_the_process_that_has_it(trapped):
@@ -133,12 +140,27 @@ def test_t55_a_parser_dies_with_a_parent_that_is_killed(trapped, tmp_path, monke
     assert left and not any(folder.exists() for folder in left), "its folder goes with the next pool"
 
 
-def test_t55_files_that_nobody_reads_hold_up_no_other(pool):
-    unread = [pool.submit(b"rows 5000", "x.trap", Fields()) for _ in range(3)]
+def test_t55_files_that_nobody_reads_hold_up_no_other(narrow):
+    unread = [narrow.submit(b"rows 5000", "x.trap", Fields()) for _ in range(3)]
     for parsing in unread:
         assert parsing.wait(20) or parsing is unread[2]
+    waiting = narrow.submit(b"sleep 0", "x.trap", Fields())
+    assert not waiting.wait(3), "it is held up while they may still be read"
+    for parsing in unread:
         parsing.drop()
-    assert ended(pool, "sleep 0") == "quiet after sleep"
+    assert [one.text for one in waiting.documents()] == ["quiet after sleep"]
+
+
+def test_t55_a_pool_ends_soon_whatever_its_parsers_do(trapped, monkeypatch):
+    with ParserPool(Limits(seconds=60)) as pool:
+        assert not pool.submit(b"sleep 60", "x.trap", Fields()).wait(3)
+        began = time.monotonic()
+    assert time.monotonic() - began < 0.9
+    monkeypatch.setattr(sys, "executable", "sleep")  # it refuses its arguments or never gets ready
+    with ParserPool(Limits(seconds=60)) as pool:
+        pool.submit(b"sleep 60", "x.trap", Fields())
+        began = time.monotonic()
+    assert time.monotonic() - began < 3
 
 
 def test_t55_a_parser_that_is_killed_from_outside_is_not_the_files_fault(pool):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmops.checks import REBUILD, Finding
+from llmops.errors import StoreError
 from llmops.quarantine import put_aside
 from vectorstore.index.scan import nearest
 from vectorstore.index.segment import Segment
@@ -90,7 +91,7 @@ def _judged(connection: Connection, home: Home, on_disk: list[Path]) -> Iterator
         except FileNotFoundError as missing:
             if path.exists():  # else an ingestion has merged it meanwhile
                 yield path, str(missing), 0
-        except (OSError, ValueError, KeyError, TypeError) as damage:
+        except (OSError, ValueError, KeyError, TypeError, StoreError) as damage:
             yield path, str(damage), 0
 
 

@@ -20,7 +20,7 @@ Told: TypeAlias = "Parsed | Failed | Exception | None"
 class Room:
     """How many bytes of parsed documents wait to be taken, over all parsers of a pool."""
 
-    def __init__(self, most: int = MOST_WAITING) -> None:
+    def __init__(self, most: int) -> None:
         self._most, self._held = most, 0
         self._changed = threading.Condition()
 

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import pypdfium2
 
@@ -43,7 +43,7 @@ def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
     long file the pages for whose layout there is no time have their words alone, counted in `pages_without_layout`.
     """
     limits = now()
-    clock = _Clock(time.monotonic(), limits.seconds)
+    clock = _Clock(limits.seconds)
     refuse_bombs(content)
     document = _opened(content)
     try:
@@ -55,7 +55,7 @@ def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
         sheets = _sheets(document, count, clock, stops=bool(plain))
         laid_out = _laid_out(sheets, count, clock, stops=bool(plain))
         empty = [page for page in range(count) if not (sheets[page].runs if page < len(laid_out) else plain[page])]
-        texts = ocr.recognised(document, empty, clock.at(_FOR_ALL)) if empty else {}
+        texts = ocr.recognised(document, empty, clock.deadline(_FOR_ALL)) if empty else {}
         metadata = _metadata(document, count, len(empty) - len(texts), count - len(laid_out))
         outline = _outline(document)
         title = document.get_metadata_value("Title")
@@ -73,14 +73,19 @@ def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
     return [builder.finish((large or stem) if _NO_TITLE.search(title) else title, metadata)]
 
 
-class _Clock(NamedTuple):
-    """The time of one file."""
+class _Clock:
+    """The time of one file. Where the machine has less than half a processor for it, it is not up: the parent ends us, and has it read again."""
 
-    began: float
-    seconds: float
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._began, self._computed = seconds, time.monotonic(), time.process_time()
 
-    def at(self, share: float) -> float:
-        return self.began + share * self.seconds
+    def is_past(self, share: float) -> bool:
+        passed, computed = time.monotonic() - self._began, time.process_time() - self._computed
+        return passed > share * self._seconds and computed > share * self._seconds / 2
+
+    def deadline(self, share: float) -> float:
+        """Of the monotonic clock, for other programs."""
+        return self._began + share * self._seconds
 
 
 def _opened(content: bytes) -> Any:
@@ -100,7 +105,7 @@ def _plain(document: Any, count: int, clock: _Clock) -> list[str]:
     """The words of each page of a file that may be too long to have its layout read; nothing of others."""
     if count <= _SHORT:
         return []
-    found = plain_texts(document, clock.at(_FOR_ALL))
+    found = plain_texts(document, lambda: clock.is_past(_FOR_ALL))
     if len(found) < count:
         raise _too_slow(len(found), count)
     return found
@@ -113,9 +118,9 @@ def _sheets(document: Any, count: int, clock: _Clock, *, stops: bool) -> list[Sh
     """
     sheets: list[Sheet] = []
     broken = 0
-    until = clock.at(FOR_SHEETS if stops else _FOR_ALL)
+    share = FOR_SHEETS if stops else _FOR_ALL
     for number in range(1, count + 1):
-        if time.monotonic() > until:
+        if clock.is_past(share):
             if stops:
                 break
             raise _too_slow(number - 1, count)
@@ -138,9 +143,9 @@ def _laid_out(sheets: Sequence[Sheet], count: int, clock: _Clock, *, stops: bool
     """What stands on each page, or where it `stops` on as many as there is time for."""
     dropped = running_lines([(sheet.height, sheet.runs) for sheet in sheets])
     pages: list[list[Part]] = []
-    until = clock.at(_FOR_PARTS if stops else _FOR_ALL)
+    share = _FOR_PARTS if stops else _FOR_ALL
     for index, sheet in enumerate(sheets):
-        if time.monotonic() > until:
+        if clock.is_past(share):
             if stops:
                 break
             raise _too_slow(index, count)

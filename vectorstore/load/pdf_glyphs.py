@@ -100,6 +100,10 @@ def sheet_of(page: Any, number: int) -> Sheet:
     return Sheet(width, height, runs, rules)
 
 
+def too_many_glyphs(number: int, count: int) -> InvalidInput:
+    return InvalidInput(f"page {number} has {count:,} characters, {MOST_GLYPHS:,} are read", hint="split the page")
+
+
 def _words(page: Any, number: int) -> list[_Word]:
     """The words of a page in the order in which they are drawn, in the page's own coordinates."""
     textpage = page.get_textpage()
@@ -107,7 +111,7 @@ def _words(page: Any, number: int) -> list[_Word]:
         raw = textpage.raw
         count = pdfium.FPDFText_CountChars(raw)
         if count > MOST_GLYPHS:
-            raise InvalidInput(f"page {number} has {count:,} characters, {MOST_GLYPHS:,} are read", hint="split the page")
+            raise too_many_glyphs(number, count)
         return _Reader(raw).words(max(count, 0))
     finally:
         textpage.close()

@@ -6,8 +6,8 @@ It is some ten times as fast as the layout, and knows neither columns nor headin
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -15,25 +15,29 @@ import pypdfium2
 
 from vectorstore.load.decode import clean
 from vectorstore.load.lines import goes_on, joined, width
+from vectorstore.load.pdf_glyphs import MOST_GLYPHS, too_many_glyphs
 
 _EDGE = 2
 """Lines above and below in which what runs on every page stands."""
 _REPEATED = 3
 _HYPHEN = re.compile(r"[\ufffe\x02](?:\r\n)?")
 """What PDFium makes of a hyphen at the end of a line; it may leave the end itself out."""
-_PARTED = re.compile(r"(?<=[^\W\d_])-\n(?=[a-zà-öø-ÿ])")
-_NUMBER = re.compile(r"[-–—\s]*\d{1,4}[-–—\s]*")
 
 
-def plain_texts(document: Any, deadline: float) -> list[str]:
-    """The text of each page, up to the deadline (of the monotonic clock): there may be fewer than there are pages."""
+def plain_texts(document: Any, is_over: Callable[[], bool]) -> list[str]:
+    """The text of each page until the time is over: there may be fewer than there are pages."""
     pages: list[list[str]] = []
     for number in range(len(document)):
-        if time.monotonic() > deadline:
+        if is_over():
             break
         pages.append(_lines(document, number))
-    edges = Counter(line for lines in pages for line in set(lines[:_EDGE] + lines[-_EDGE:]))
-    return [_paragraph(_without_running(lines, edges)) for lines in pages]
+    edges = Counter(key for number, lines in enumerate(pages, 1) for key in {_key(line, number) for line in lines[:_EDGE] + lines[-_EDGE:]})
+    found: list[str] = []
+    for number, lines in enumerate(pages, 1):
+        if is_over():
+            break
+        found.append(_paragraph(_without_running(lines, edges, number)))
+    return found
 
 
 def _lines(document: Any, number: int) -> list[str]:
@@ -42,15 +46,30 @@ def _lines(document: Any, number: int) -> list[str]:
     except pypdfium2.PdfiumError:
         return []
     try:
-        text = _HYPHEN.sub("-\n", page.get_textpage().get_text_range()).replace("\r\n", "\n")
+        text = _HYPHEN.sub("-\n", _text_of(page, number)).replace("\r\n", "\n")
     finally:
         page.close()
     return [line.strip() for line in clean(text).split("\n") if line.strip()]
 
 
-def _without_running(lines: list[str], edges: Counter[str]) -> list[str]:
+def _text_of(page: Any, number: int) -> str:
+    text = page.get_textpage()
+    if (count := text.count_chars()) > MOST_GLYPHS:
+        raise too_many_glyphs(number + 1, count)
+    return str(text.get_text_range())
+
+
+def _key(line: str, number: int) -> str:
+    """By which a line is known on every page that it runs on: the same but for the page's number."""
+    return re.sub(rf"(?<!\d){number}(?!\d)", "#", line)
+
+
+def _without_running(lines: list[str], edges: Counter[str], number: int) -> list[str]:
+    """The lines without headers, footers and the number of the page. What may be a text of its own stays."""
+
     def runs(line: str) -> bool:
-        return edges[line] >= _REPEATED or _NUMBER.fullmatch(line) is not None
+        key = _key(line, number)
+        return edges[key] >= _REPEATED or key.strip("-–— ") == "#"
 
     inner = lines[_EDGE:-_EDGE] if len(lines) > 2 * _EDGE else []
     if not inner:
@@ -60,10 +79,13 @@ def _without_running(lines: list[str], edges: Counter[str]) -> list[str]:
 
 def _paragraph(lines: list[str]) -> str:
     limit = max(map(width, lines), default=0) - 10
-    found = lines[:1]
+    parts = lines[:1]
     for line, after in pairwise(lines):
-        if (line.endswith("-") and after[0].islower()) or goes_on(line, after, limit):
-            found[-1] = joined(_PARTED.sub("", f"{found[-1]}\n{after}"))
+        if line.endswith("-") and len(line) > 1 and line[-2].isalpha() and after[0].islower():
+            parts[-1] = parts[-1].removesuffix("-")
+        elif goes_on(line, after, limit):
+            parts.append("" if joined(f"{line[-1]}\n{after[0]}") == line[-1] + after[0] else " ")
         else:
-            found.append(after)
-    return "\n".join(found)
+            parts.append("\n")
+        parts.append(after)
+    return "".join(parts)

@@ -28,7 +28,7 @@ from llmops.scratch import prefix_of, sweep
 from vectorstore.load import loader_for, wire
 from vectorstore.load.limits import OUT_OF_MEMORY, Interrupted, Limits, OverLimit
 from vectorstore.load.parsed import Fields
-from vectorstore.load.parsing import Parsing, Room, Told
+from vectorstore.load.parsing import MOST_WAITING, Parsing, Room, Told
 from vectorstore.load.pipes import Broken, Late, Pipes
 
 PROCESSES = 2
@@ -40,17 +40,21 @@ _BYTES_A_SHARE = 8 * 2**20
 """A file of rows has the time of a document for each so many bytes of it."""
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "PYTHONPATH", "TESSDATA_PREFIX", "SYSTEMROOT")
 _FOLDER = "llmops-parser-"
+_BUSY = "the machine was busy; the next ingestion tries again"
 
 
 class ParserPool:
-    """Up to `processes` parsers, started when there is something to parse. Use it as a context manager."""
+    """Up to `processes` parsers, started when there is something to parse, and `room` for bytes of what nobody took yet.
 
-    def __init__(self, limits: Limits, processes: int = PROCESSES) -> None:
+    Use it as a context manager.
+    """
+
+    def __init__(self, limits: Limits, processes: int = PROCESSES, room: int = MOST_WAITING) -> None:
         self._limits, self._most = limits, processes
         self._waiting: queue.SimpleQueue[Parsing | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._busy: set[Parsing] = set()
-        self._lock, self._closed, self._room = threading.Lock(), False, Room()
+        self._lock, self._closed, self._room = threading.Lock(), False, Room(room)
         sweep(_FOLDER)
 
     def submit(self, content: bytes, name: str, fields: Fields) -> Parsing:
@@ -108,6 +112,8 @@ class _Parser:
         self._pipes: Pipes | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._parsed = 0
+        self._seconds = limits.seconds
+        """That its present file may take."""
         self._before = (0.0, 0.0)
         """Seconds that the process had computed, and waited for a processor, when its present file came."""
 
@@ -135,6 +141,9 @@ class _Parser:
         except Late:
             return told, self._late()
         except (Broken, wire.Garbled) as failure:
+            if parsing.dropped.is_set():
+                self.end()
+                return told, None
             return told, self._how_it_ended(failure)
         except _NeedsMemory:
             self.end()
@@ -144,27 +153,27 @@ class _Parser:
     def _late(self) -> InvalidInput:
         """Why a file was not read in its time: it takes too long, or the machine had no time for it."""
         computed, waited = (now - before for now, before in zip(self._times(), self._before, strict=True))
-        starved = waited > self._limits.seconds / 2 or self._wants_to_go_on()
+        starved = waited > self._seconds / 4 or self._wants_to_go_on()
         self.end()
-        if starved and computed < self._limits.seconds / 4:
-            return _Starved(str(self._too_slow()), hint="the machine was busy; the next ingestion tries again")
+        if starved and computed < self._seconds / 2:
+            return _Starved(str(self._too_slow()), hint=_BUSY)
         return self._too_slow()
 
     def _too_slow(self) -> InvalidInput:
-        return _TooSlow(f"takes more than {self._limits.seconds:g} s to read", hint=_way_out("seconds"))
+        return _TooSlow(f"takes more than {round(self._seconds, 1):g} s to read", hint=_way_out("seconds"))
 
     def _too_large(self) -> InvalidInput:
         return OverLimit(f"takes more than {self._limits.memory_mb} MB of memory to read", hint=_way_out("memory_mb"))
 
     def _ask(self, parsing: Parsing) -> Iterator[tuple[Told, int]]:
         """What the process says of a file, each with its bytes on the way."""
-        pipes = self._pipes or self._start()
+        pipes = self._pipes or self._start(parsing.dropped)
         self._before = self._times()
-        seconds = self._limits.seconds
+        self._seconds = self._limits.seconds
         if loader_for(parsing.name) in ROWS:
-            seconds *= max(1.0, len(parsing.content) / _BYTES_A_SHARE)
-        until = time.monotonic() + seconds
-        request = {"name": parsing.name, "fields": asdict(parsing.fields), "size": len(parsing.content), "seconds": seconds}
+            self._seconds *= max(1.0, len(parsing.content) / _BYTES_A_SHARE)
+        until = time.monotonic() + self._seconds
+        request = {"name": parsing.name, "fields": asdict(parsing.fields), "size": len(parsing.content), "seconds": self._seconds}
         pipes.send(wire.line(request), until, parsing.dropped)
         pipes.send(parsing.content, until, parsing.dropped)
         while True:
@@ -200,7 +209,7 @@ class _Parser:
             return False
         return told.rpartition(")")[2].split()[:1] in (["R"], ["D"])
 
-    def _start(self) -> Pipes:
+    def _start(self, dropped: threading.Event) -> Pipes:
         self._folder = tempfile.TemporaryDirectory(prefix=prefix_of(_FOLDER), ignore_cleanup_errors=True)
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         environment |= {"TMPDIR": self._folder.name, "HOME": self._folder.name, "MALLOC_ARENA_MAX": "1", "OMP_THREAD_LIMIT": "1"}
@@ -218,9 +227,13 @@ class _Parser:
         )
         self._pipes, self._parsed = Pipes(self._process), 0
         try:
-            ready = self._pipes.line(time.monotonic() + START_SECONDS, threading.Event())
+            ready = self._pipes.line(time.monotonic() + START_SECONDS, dropped)
         except (Late, Broken) as failure:
             self.end()
+            if dropped.is_set():
+                raise
+            if isinstance(failure, Late):
+                raise _Starved(f"no parser was ready within {START_SECONDS:g} s", hint=_BUSY) from failure
             raise Unavailable("no parser can be started", hint="`python -m vectorstore.load.child 30 512 2000 0` tells why") from failure
         if "ready" not in wire.read(ready):
             raise wire.Garbled("not ready")

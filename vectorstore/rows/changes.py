@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.exc import NoResultFound
 
+from llmops.errors import StoreError
 from vectorstore.chunk import embedded_text
 from vectorstore.tables import FOREVER, acl_principals, chunks, documents, vectors, versions
 
@@ -52,7 +52,7 @@ def text_number(text_hash: bytes) -> int:
 
 
 def new_chunks(connection: Connection, collection_row: int, encoder: str, after: int, seq: int) -> Iterator[ChunkRow]:
-    """The chunks after a row, up to and including `seq`, in the order of their rows."""
+    """The chunks after a row, up to and including `seq`, in the order of their rows. Raises `StoreError` for one whose version is gone."""
     wanted = select(
         *(chunks.c.row, chunks.c.document_row, chunks.c.version, chunks.c.seq_from, chunks.c.text_number),
         *(chunks.c.start, chunks.c.end, chunks.c.heading, vectors.c.vector),
@@ -62,7 +62,7 @@ def new_chunks(connection: Connection, collection_row: int, encoder: str, after:
     found = connection.execute(wanted.execution_options(stream_results=True, yield_per=2000))
     for row, text in with_texts(connection, found):
         if text is None:
-            raise NoResultFound(f"the chunk {row.row} is of no version")
+            raise StoreError(f"the chunk {row.row} is of no version", hint="restore a backup: `llmops restore FILE --force`")
         yield ChunkRow(row.row, row.document_row, row.version, row.seq_from, row.text_number, text, row.vector)
 
 

@@ -108,6 +108,12 @@ def embedded_texts(connection: Connection, collection_row: int) -> Iterator[Text
             yield Text(bytes(row.text_hash), text)
 
 
+def text_hashes(connection: Connection, collection_row: int) -> set[bytes]:
+    """The hashes of a collection's texts, the ended ones too."""
+    found = connection.execute(select(chunks.c.text_hash).where(chunks.c.collection_row == collection_row).distinct()).scalars()
+    return {bytes(text_hash) for text_hash in found}
+
+
 def vectors_of(connection: Connection, encoder: str) -> Iterator[tuple[bytes, bytes]]:
     """Every vector of an encoder, packed, by the hash of its text."""
     query = select(vectors.c.text_hash, vectors.c.vector).where(vectors.c.encoder == encoder)
