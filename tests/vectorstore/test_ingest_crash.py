@@ -38,7 +38,13 @@ def settle(cli, folder, home, collection="docs"):
     check_collection(home, collection, ["a garden in winter", "number 112"])
 
 
-@pytest.mark.parametrize("failpoint", [*FAILPOINTS, "ingest.read:110", "ingest.embedded:2", "ingest.publishing:2", "ingest.published:2"])
+ONCE = [*FAILPOINTS, "ingest.embedded:2", "ingest.read:110", "ingest.published:2", "ingest.publishing:2"]
+
+
+# Each on one of the stores, in turn; `make prove` kills five times at each on both.
+@pytest.mark.parametrize(
+    ("store_settings", "failpoint"), [(("sqlite", "postgresql")[place % 2], name) for place, name in enumerate(ONCE)], indirect=["store_settings"]
+)
 def test_t34_killed_at_a_failpoint(store_home, cli, folder, tmp_path, failpoint):
     crash_at(failpoint, ["ingest", folder, "--collection", "docs"], program=LLMOPS, cwd=tmp_path)
     settle(cli, folder, store_home)
@@ -46,14 +52,14 @@ def test_t34_killed_at_a_failpoint(store_home, cli, folder, tmp_path, failpoint)
 
 @pytest.mark.prove(5)
 @pytest.mark.parametrize("failpoint", FAILPOINTS)
-def test_t34_killed_five_times_at_each_failpoint(home, cli, folder, tmp_path, failpoint):
+def test_t34_killed_five_times_at_each_failpoint(store_home, cli, folder, tmp_path, failpoint):
     draw = random.Random(failpoint)
     for number in range(5):
         collection = f"docs-{number}"
         crash_at(
             f"{failpoint}:{draw.randint(1, FAILPOINTS[failpoint])}", ["ingest", folder, "--collection", collection], program=LLMOPS, cwd=tmp_path
         )
-        settle(cli, folder, home, collection)
+        settle(cli, folder, store_home, collection)
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=[pytest.mark.prove(50), pytest.mark.timeout(3600)])])
