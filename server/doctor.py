@@ -15,8 +15,8 @@ from llmops.access import audit
 from llmops.checks import Check, Finding
 from llmops.errors import LLMOpsError, Unavailable
 from llmops.jobs import rows as jobs
+from llmops.jobs.run import described
 from llmops.jobs.worker import finish
-from llmops.output import one_line
 from llmops.store.store import SQLAlchemyError
 from server.listen import server_lock
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from llmops.types import Asker, Json
 
 KIND = "rebuild"
+FAILURES = (LLMOpsError, OSError, SQLAlchemyError)
+"""What may keep one part from its work, and no other."""
 
 
 class CannotLook(Unavailable):
@@ -43,7 +45,7 @@ def look(home: Home) -> Iterator[Finding]:
                 found.seconds = time.monotonic() - began
                 yield found
                 began = time.monotonic()
-        except (LLMOpsError, OSError, SQLAlchemyError) as failure:
+        except FAILURES as failure:
             failed.append(CannotLook(f"the check {name!r} cannot look: {failure}", hint=getattr(failure, "hint", "")))
             yield Finding(name, "", failed[-1].hint, [str(failed[-1])], time.monotonic() - began, cannot_look=True)
     if failed:
@@ -64,8 +66,8 @@ def rebuild(home: Home, asker: Asker) -> Json:
                 continue
             with server_lock(home.settings.home):
                 told["done"] += _carried_out(home, name, check, told["refused"])
-        except LLMOpsError as failure:
-            told["refused"].append(f"{name}: {failure.with_hint}")
+        except FAILURES as failure:
+            told["refused"].append(f"{name}: {described(failure)}")
     return told
 
 
@@ -93,8 +95,6 @@ def _carried_out(home: Home, name: str, check: Check, refused: list[str]) -> lis
     assert check.rebuild is not None
     try:
         done.extend(check.rebuild(home))
-    except LLMOpsError as failure:
-        refused.append(f"{name}: {failure.with_hint}")
-    except (OSError, SQLAlchemyError) as failure:
-        refused.append(f"{name}: {type(failure).__name__}: {one_line(str(failure))}")
+    except FAILURES as failure:
+        refused.append(f"{name}: {described(failure)}")
     return done

@@ -25,7 +25,7 @@ from vectorstore.index import write_segments
 from vectorstore.language import FIELD, language
 from vectorstore.load import Failed, Parsed
 from vectorstore.load.limits import Interrupted, OverLimit
-from vectorstore.load.parsed import PLAIN_PAGES, UNREAD_PAGES
+from vectorstore.load.parsed import READ_IN_PART
 from vectorstore.measure import Measure
 from vectorstore.profile import profile
 from vectorstore.publishing import Place, Step, prune, publish
@@ -187,7 +187,7 @@ class _Ingestion:
             elif isinstance(parsed, Failed):
                 self._fail(external_id, parsed.error, acl)
             else:
-                if not parsed.metadata.keys().isdisjoint((UNREAD_PAGES, PLAIN_PAGES)):
+                if READ_IN_PART & parsed.metadata.keys():
                     fingerprint = self.reader.with_limits(opened.fingerprint)
                 self._add(piece, external_id, parsed, opened.content, blob, acl)
         failpoint("ingest.parsed")

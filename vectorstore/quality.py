@@ -12,7 +12,7 @@ from llmops.errors import InvalidInput
 from llmops.store.store import Connection
 from llmops.types import Asker, Json
 from vectorstore import drift, duplicates
-from vectorstore.load.parsed import NO_TEXT, PLAIN_PAGES, UNREAD_PAGES
+from vectorstore.load.parsed import NO_TEXT, READ_IN_PART, UNREAD_PAGES
 from vectorstore.profile import vocabulary
 from vectorstore.rows import collections
 from vectorstore.rows import quality as rows
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 TOO_SHORT = 10
 """Estimated tokens below which a text says hardly anything: two shingles' worth of words."""
-OF_THE_READING = (UNREAD_PAGES, PLAIN_PAGES)
-"""Metadata that no author gives, and that no document lacks."""
 MOST_SHOWN = 20
 MOST_OF_A_GROUP = 10
 MOST_REASONS = 20
@@ -160,11 +158,7 @@ def _gaps(found: Iterable[Row]) -> list[Json]:
     fields: Counter[tuple[str, str]] = Counter()
     for row in found:
         documents[row.source] += 1
-        fields.update(
-            (row.source, name)
-            for name, value in row.metadata.items()
-            if value is not None and value != "" and name not in (UNREAD_PAGES, PLAIN_PAGES)
-        )
+        fields.update((row.source, name) for name, value in row.metadata.items() if value is not None and value != "" and name not in READ_IN_PART)
     gaps = [
         {"source": source, "field": name, "have": have, "lack": documents[source] - have}
         for (source, name), have in fields.items()

@@ -25,6 +25,8 @@ UNREAD_PAGES = "pages_without_text"
 """The metadata of a document that say how many of its pages are pictures that nobody could read."""
 PLAIN_PAGES = "pages_without_layout"
 """The metadata of a document that say of how many of its pages only the words were read, for want of time."""
+READ_IN_PART = frozenset({UNREAD_PAGES, PLAIN_PAGES})
+"""Metadata that tell that more might be read of a document, and that no author gives."""
 
 
 @dataclass(frozen=True, slots=True)

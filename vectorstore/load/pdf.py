@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -52,8 +52,11 @@ def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
             raise OverLimit(f"has {count:,} pages, {limits.pages:,} are read", hint="split it, or raise [parsing] max_pages in llmops.toml")
         refuse_lost_pages(content, count)
         plain = _plain(document, count, clock)
-        sheets = _sheets(document, count, clock, stops=bool(plain))
-        laid_out = _laid_out(sheets, count, clock, stops=bool(plain))
+        for_sheets, for_parts = (FOR_SHEETS, _FOR_PARTS) if plain else (_FOR_ALL, _FOR_ALL)
+        sheets = _sheets(document, count, lambda: clock.is_past(for_sheets))
+        _check_whole(plain or sheets, count)
+        laid_out = _laid_out(sheets, lambda: clock.is_past(for_parts))
+        _check_whole(plain or laid_out, count)
         empty = [page for page in range(count) if not (sheets[page].runs if page < len(laid_out) else plain[page])]
         texts = ocr.recognised(document, empty, clock.deadline(_FOR_ALL)) if empty else {}
         metadata = _metadata(document, count, len(empty) - len(texts), count - len(laid_out))
@@ -106,24 +109,17 @@ def _plain(document: Any, count: int, clock: _Clock) -> list[str]:
     if count <= _SHORT:
         return []
     found = plain_texts(document, lambda: clock.is_past(_FOR_ALL))
-    if len(found) < count:
-        raise _too_slow(len(found), count)
+    _check_whole(found, count)
     return found
 
 
-def _sheets(document: Any, count: int, clock: _Clock, *, stops: bool) -> list[Sheet]:
-    """What is written on each page, or where it `stops` on as many as there is time for.
-
-    A page that cannot be read is an empty one, unless all of them are.
-    """
+def _sheets(document: Any, count: int, is_over: Callable[[], bool]) -> list[Sheet]:
+    """What is written on each page until the time is over. A page that cannot be read is an empty one, unless all of them are."""
     sheets: list[Sheet] = []
     broken = 0
-    share = FOR_SHEETS if stops else _FOR_ALL
     for number in range(1, count + 1):
-        if clock.is_past(share):
-            if stops:
-                break
-            raise _too_slow(number - 1, count)
+        if is_over():
+            break
         try:
             page = document[number - 1]
         except pypdfium2.PdfiumError:
@@ -139,23 +135,22 @@ def _sheets(document: Any, count: int, clock: _Clock, *, stops: bool) -> list[Sh
     return sheets
 
 
-def _laid_out(sheets: Sequence[Sheet], count: int, clock: _Clock, *, stops: bool) -> list[list[Part]]:
-    """What stands on each page, or where it `stops` on as many as there is time for."""
+def _laid_out(sheets: Sequence[Sheet], is_over: Callable[[], bool]) -> list[list[Part]]:
+    """What stands on each page, in the order in which it is read, until the time is over."""
     dropped = running_lines([(sheet.height, sheet.runs) for sheet in sheets])
     pages: list[list[Part]] = []
-    share = _FOR_PARTS if stops else _FOR_ALL
     for index, sheet in enumerate(sheets):
-        if clock.is_past(share):
-            if stops:
-                break
-            raise _too_slow(index, count)
+        if is_over():
+            break
         pages.append(parts_of(without(sheet, dropped[index]), index + 1))
     return pages
 
 
-def _too_slow(pages: int, count: int) -> OverLimit:
-    reason = f"takes longer than {now().seconds * _FOR_ALL:.0f} seconds: {pages:,} of {count:,} pages were read"
-    return OverLimit(reason, hint="split it, or raise [parsing] seconds in llmops.toml")
+def _check_whole(read: Sequence[object], count: int) -> None:
+    """Refuse a file of which there was no time for every page."""
+    if len(read) < count:
+        reason = f"takes longer than {now().seconds * _FOR_ALL:.0f} seconds: {len(read):,} of {count:,} pages were read"
+        raise OverLimit(reason, hint="split it, or raise [parsing] seconds in llmops.toml")
 
 
 def _recognised(paragraphs: Sequence[str], page: int) -> list[Part]:

@@ -195,19 +195,19 @@ class _Parser:
 
     def _times(self) -> tuple[float, float]:
         """Seconds that the process has computed, and waited for a processor; none where the system does not tell (Linux does)."""
-        try:
-            computed, waited, _ = Path(f"/proc/{self._process.pid if self._process else 0}/schedstat").read_text(encoding="ascii").split()
-            return int(computed) / 1e9, int(waited) / 1e9
-        except (OSError, ValueError):
-            return 0.0, 0.0
+        computed, waited = (self._told_of("schedstat").split() or ["0", "0"])[:2]
+        return int(computed) / 1e9, int(waited) / 1e9
 
     def _wants_to_go_on(self) -> bool:
         """Whether the process waits for a processor or a disk right now: the time of a wait is told to others only when it is over."""
+        return self._told_of("stat").rpartition(")")[2].split()[:1] in (["R"], ["D"])
+
+    def _told_of(self, name: str) -> str:
+        """What the system tells of the process under that name; nothing where it does not."""
         try:
-            told = Path(f"/proc/{self._process.pid if self._process else 0}/stat").read_text(encoding="ascii", errors="replace")
+            return Path(f"/proc/{self._process.pid if self._process else 0}/{name}").read_text(encoding="ascii", errors="replace")
         except OSError:
-            return False
-        return told.rpartition(")")[2].split()[:1] in (["R"], ["D"])
+            return ""
 
     def _start(self, dropped: threading.Event) -> Pipes:
         self._folder = tempfile.TemporaryDirectory(prefix=prefix_of(_FOLDER), ignore_cleanup_errors=True)
