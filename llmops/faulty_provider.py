@@ -43,7 +43,9 @@ class FaultyProvider:
         self.left: list[float] = []
         """When each caller that left before the end was seen to leave, by `time.monotonic()`."""
         self.open = 0
-        """Connections that are open now."""
+        """Connections that are open now, those included that a client keeps for its next call."""
+        self.answering = 0
+        """Calls that are being answered now: 0 once every caller has its answer or has left."""
 
     @property
     def url(self) -> str:
@@ -90,7 +92,11 @@ class FaultyProvider:
                 await answer.status(int(fault), _echo(headers.get("authorization", "")), numbers[1] if len(numbers) > 1 else "")
                 return True
             fault = "ok"
-        goes_on = await getattr(answer, fault.replace("-", "_"))()
+        self.answering += 1
+        try:
+            goes_on = await getattr(answer, fault.replace("-", "_"))()
+        finally:
+            self.answering -= 1
         if answer.left is not None:
             self.left.append(answer.left)
         return bool(goes_on)

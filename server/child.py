@@ -114,11 +114,12 @@ def prepare(config: str | None) -> None:
     try:
         with Home(Settings.load(config)) as home:
             from llmops.access import keys
+            from llmops.encoder import prepare_encoder
             from server.configured import check_configuration
 
             check_configuration(home)
             usable = home.store.read(keys.any_usable)
-            home.encoder  # noqa: B018  # exported on first use
+            prepare_encoder(home.settings.encoder)
     except LLMOpsError as error:
         click.echo(f"error: {redact(one_line(str(error)))}" + (f"\nhint: {redact(one_line(error.hint))}" if error.hint else ""), err=True)
         sys.exit(error.exit_code)

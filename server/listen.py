@@ -15,9 +15,9 @@ from typing import NamedTuple
 from llmops.errors import Conflict, InvalidInput
 from llmops.flock import ALONE, SHARED, try_flock
 from llmops.home import make_home
-from server.middleware import LOOPBACK
 
 LOCK_NAME = "serve.lock"
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @contextmanager

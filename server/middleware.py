@@ -24,7 +24,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Observe = Callable[[Scope, int, float], None]
 """Told of every request at its end: its scope, its status (499: the client left before one), its seconds."""

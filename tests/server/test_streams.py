@@ -89,7 +89,7 @@ def test_t29_many_who_leave_leave_nothing_open(live: Server, provider: FaultyPro
             with client.stream("POST", "/v1/chat/completions", json={"model": "route-stall-4", "messages": QUESTION, "stream": True}) as reply:
                 next(reply.iter_bytes())
         wait_until(lambda: process.num_fds() <= before + 3)
-        wait_until(lambda: provider.open <= 1)
+        wait_until(lambda: provider.answering == 0)
 
 
 # --- What is on record of them ----------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def test_t29_the_answer_of_a_client_that_left_is_on_record(
 
 def test_t29_of_many_who_leave_at_any_time_each_answer_begun_has_one_row(recording: Server, provider: FaultyProvider) -> None:
     """Some leave before the search is over: nothing was begun for them, and nothing is on record."""
-    draw, open_before = random.Random(29), provider.open
+    draw = random.Random(29)
     bodies = [body_of(draw.choice(["rag-stall-4", "rag-silent", "rag-slow-30"]), draw.random() < 0.7) for _ in range(40)]
     for first in range(0, len(bodies), 8):
         with ExitStack() as clients:
@@ -213,7 +213,7 @@ def test_t29_of_many_who_leave_at_any_time_each_answer_begun_has_one_row(recordi
     begun = [body for body in bodies if called(provider, body)]
     assert len(begun) >= 8
     wait_until(lambda: len(rows_of(recording, *begun)) >= len(begun), 30)
-    wait_until(lambda: provider.open <= max(open_before, 1))
+    wait_until(lambda: provider.answering == 0)
     rows = rows_of(recording, *bodies)
     marks = [row.messages[0]["content"] for row in rows]
     assert len(marks) == len(set(marks)), "an answer has one row"
