@@ -42,6 +42,7 @@ class RandomEncoder:
     """Unit vectors at random, the same for the same text: this bench is not about embedding."""
 
     identity, dimension, scripts = "random", DIMENSION, frozenset({"latin"})
+    languages: frozenset[str] = frozenset()
 
     def embed(self, texts: list[str], kind: TextKind = "passage") -> Vectors:
         return np.stack([_vector(hashlib.sha256(text.encode()).digest()) for text in texts])

@@ -14,6 +14,8 @@ from llmops.errors import InvalidInput
 WorkspaceKind = Literal["poc", "dev", "pipeline", "prod"]
 WORKSPACE_KINDS: tuple[WorkspaceKind, ...] = get_args(WorkspaceKind)
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+LanguageCode = Annotated[str, StringConstraints(pattern="^[a-z]{2,3}$")]
+"""Of ISO 639."""
 
 
 class Section(BaseModel):
@@ -72,6 +74,7 @@ class EncoderSettings(Section):
     backend: Literal["onnx-int8", "torch"] = "onnx-int8"
     query_prefix: str | None = None
     passage_prefix: str | None = None
+    languages: list[LanguageCode] | None = Field(default=None, max_length=200, description="[] for all; default: as its card says")
     threads: int = Field(0, ge=0, le=256, description="0: one for each core")
 
 

@@ -31,6 +31,7 @@ class HashEncoder:
     identity = "hash"
     dimension = 64
     scripts = SCRIPTS
+    languages: frozenset[str] = frozenset()
 
     def embed(self, texts: Sequence[str], kind: TextKind = "passage") -> Vectors:
         """Unit vectors, float32, shape (len(texts), 64). `kind` changes nothing."""

@@ -196,11 +196,13 @@ class Embedder(Protocol):
     """Something that turns texts into unit vectors, one row each, in order.
 
     `identity` names encoder, backend and weights: equal identities give equal vectors for equal texts.
-    `scripts` are the writing systems it was trained to read, as `llmops.text.script_of` names them.
+    `scripts` are the writing systems it was trained to read, as `llmops.text.script_of` names them, and `languages` the languages
+    in them, as ISO 639 codes; none: any.
     """
 
     identity: str
     dimension: int
     scripts: frozenset[str]
+    languages: frozenset[str]
 
     def embed(self, texts: Sequence[str], kind: TextKind = "passage") -> Vectors: ...

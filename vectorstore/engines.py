@@ -136,7 +136,7 @@ class SpreadEncoder:
     """An `Embedder` that splits texts over the actors and puts their vectors in order: each text is embedded alone anyway."""
 
     def __init__(self, ours: Embedder, actors: RayActors, go_on: Callable[[], None]) -> None:
-        self.identity, self.dimension, self.scripts = ours.identity, ours.dimension, ours.scripts
+        self.identity, self.dimension, self.scripts, self.languages = ours.identity, ours.dimension, ours.scripts, ours.languages
         self._actors, self._go_on = actors, go_on
 
     def embed(self, texts: Sequence[str], kind: TextKind = "passage") -> Vectors:

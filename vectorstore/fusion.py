@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from llmops.text import scripts
+from vectorstore.language import likelihood
+
+if TYPE_CHECKING:
+    from llmops.types import Embedder
 
 RRF = 60
 """Cormack, Clarke and Büttcher, Reciprocal Rank Fusion (SIGIR 2009)."""
 READABLE = 0.5
 """The dense leg votes if the encoder reads at least this share of the query's letters."""
+LIKELY = 0.05
+"""... and if no language that it does not read is more than twenty times as likely as those that it reads."""
 
 
-def voting_legs(query: str, readable: frozenset[str]) -> frozenset[str]:
-    """The legs whose ranking counts for this query; `readable` are the scripts that the encoder reads."""
-    shares = scripts(query)
-    read = sum(share for script, share in shares.items() if script in readable)
-    return frozenset({"dense", "lexical"}) if read >= READABLE else frozenset({"lexical"})
+def voting_legs(query: str, encoder: Embedder) -> frozenset[str]:
+    """The legs whose ranking counts for this query: the dense one where the encoder reads its script and its language."""
+    read = sum(share for script, share in scripts(query).items() if script in encoder.scripts)
+    if read < READABLE or (encoder.languages and likelihood(query, encoder.languages) < LIKELY):
+        return frozenset({"lexical"})
+    return frozenset({"dense", "lexical"})
 
 
 def fuse(legs: Mapping[str, Mapping[int, float]], voting: frozenset[str]) -> dict[int, float]:

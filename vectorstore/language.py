@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,16 @@ def language(text: str) -> str:
         return UNKNOWN
     found, certainty = _identifier().classify(sample)
     return str(found) if certainty >= _LEAST_CERTAIN else UNKNOWN
+
+
+def likelihood(text: str, languages: Collection[str]) -> float:
+    """How likely the likeliest of these languages is, beside the likeliest of all: 1.0 where it is one of these, or nothing tells.
+
+    A quotient, for of a few words every language is unlikely, and that says nothing against any of them.
+    """
+    ranked = _identifier().rank(_sample(text))
+    best = max((float(share) for label, share in ranked if label in languages), default=0.0)
+    return best / max(float(share) for _, share in ranked)
 
 
 def _sample(text: str) -> str:

@@ -39,9 +39,13 @@ Scores = dict[int, float]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found, as of which snapshot, and the seconds of each of its parts."""
+    """What a search found, as of which snapshot, and the seconds of each of its parts.
+
+    `legs` has the scores of all that each leg found, by chunk row and best first, whether it votes or not.
+    """
 
     hits: tuple[Hit, ...]
+    legs: Mapping[str, Mapping[int, float]]
     snapshot: Snapshot
     query_vector: Vectors
     encoder: str
@@ -105,12 +109,12 @@ class Searcher:
         timer.lap("plan")
         statistics = weigh([(part.segment.postings, mask) for part, mask in zip(moment.parts, masks, strict=True)], query)
         legs = {"dense": _dense(moment, masks, vector, k), "lexical": _lexical(moment, masks, statistics, k)}
-        voting = voting_legs(query, self._home.encoder.scripts)
+        voting = voting_legs(query, self._home.encoder)
         ranked = fuse(legs, voting)
         timer.lap("scan")
         hits = _hits(connection, ranked, legs, asker, as_of, k)
         timer.lap("rows")
-        return Found(hits, Snapshot(now.name, as_of), vector, now.encoder, voting, statistics, timer.seconds)
+        return Found(hits, legs, Snapshot(now.name, as_of), vector, now.encoder, voting, statistics, timer.seconds)
 
     def _view(self, collection: collections.Collection) -> View:
         with self._lock:

@@ -19,14 +19,16 @@ def load_encoder(settings: EncoderSettings) -> Embedder:
     a fraction of a second and imports no torch. Raises `UnknownName` or `InvalidInput` for a model that is not there, not
     one that can be used, or one whose files would run code, `Unavailable` where it cannot be fetched or exported.
     """
+    model = _model_of(settings)
     if settings.backend == "torch":
         from llmops.encoder.torch_fp32 import TorchEncoder
 
-        return TorchEncoder(_model_of(settings), settings)
+        return TorchEncoder(model, settings)
     from llmops.encoder.cache import export_of
+    from llmops.encoder.languages import languages_of
     from llmops.encoder.onnx_int8 import OnnxEncoder
 
-    return OnnxEncoder(export_of(_model_of(settings)), settings)
+    return OnnxEncoder(export_of(model), settings, languages_of(settings, model))
 
 
 def prepare_encoder(settings: EncoderSettings) -> None:

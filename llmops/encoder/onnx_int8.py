@@ -33,12 +33,12 @@ QUERIES = 128
 class OnnxEncoder:
     """An `Embedder` over an export. Threads may share it: the session keeps nothing between two texts."""
 
-    def __init__(self, export: Export, settings: EncoderSettings) -> None:
+    def __init__(self, export: Export, settings: EncoderSettings, languages: frozenset[str] = frozenset()) -> None:
         card = export.card
         self._prefixes = prefixes_of(settings, card["prompts"])
         self.identity = f"{export.name}/onnx-int8/{export.key[:12]}{self._prefixes.suffix}"
         self.dimension = int(card["dimension"])
-        self.scripts = frozenset(card["scripts"])
+        self.scripts, self.languages = frozenset(card["scripts"]), languages
         self._tokens = int(card["max_tokens"])
         self._mean = card["pooling"] == "mean"
         self._inputs: list[str] = card["inputs"]

@@ -15,7 +15,7 @@ EMBEDDED = "minilm"
 _log = logging.getLogger(__name__)
 
 # What a sentence-transformers model needs of its repository; exports to other runtimes stay there.
-_TEXT_FILES = ("*.json", "*.txt", "*.model")
+_TEXT_FILES = ("*.json", "*.txt", "*.model", "README.md")
 _OTHER_RUNTIMES = ("onnx/*", "openvino/*", "coreml/*", "tf_model.h5", "flax_model.msgpack")
 
 

@@ -12,6 +12,7 @@ from sentence_transformers import SentenceTransformer
 from transformers.utils.logging import disable_progress_bar
 
 from llmops.encoder.content import content_hash
+from llmops.encoder.languages import languages_of
 from llmops.encoder.prefixes import prefixes_of
 from llmops.encoder.scripts import scripts_of
 from llmops.encoder.texts import well_formed
@@ -44,6 +45,7 @@ class TorchEncoder:
         self.dimension = int(self._model.get_embedding_dimension() or self._vector("", "").size)
         tokenizer: Any = getattr(self._model.tokenizer, "backend_tokenizer", None)
         self.scripts = SCRIPTS if tokenizer is None else scripts_of(tokenizer)
+        self.languages = languages_of(settings, model)
         self._one_at_a_time = threading.Lock()  # the tokenizers of transformers are not to be shared by threads
 
     def embed(self, texts: Sequence[str], kind: TextKind = "passage") -> Vectors:

@@ -14,6 +14,7 @@ from llmops.types import ChatChunk, ChatRequest, Passage
 
 class JapaneseBlind(HashEncoder):
     scripts = frozenset({"latin"})
+    languages: frozenset[str] = frozenset()
 
     def embed(self, texts: Any, kind: Any = "passage") -> Any:
         assert not any("。" in text for text in texts), "a question that cannot be read is not embedded"

@@ -129,6 +129,7 @@ class SlowEncoder:
     """Takes a while for each text."""
 
     identity, dimension, scripts = "slow", 8, frozenset({"latin"})
+    languages: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self.calls: list[int] = []
