@@ -33,6 +33,7 @@ class JobShape(Reply):
     finished: Moment | None
     rate: float | None
     seconds_left: Count | None
+    about: str | None
 
 
 _FIRST = {"first": link("jobs_show", job_id="/data/0/id"), "following": link("jobs_list_jobs", after="/next")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,13 @@ import click
 
 from llmops.context import Context, as_option, common, group
 from llmops.errors import CheckFailed, InvalidInput
+from llmops.output import as_text
 
 if TYPE_CHECKING:
     from llmops.jobs.rows import Job
     from llmops.types import Asker, Hit, Json
     from vectorstore.sources import Order
+MOST_SKIPPED_SHOWN = 10
 
 
 @click.command()
@@ -45,7 +48,8 @@ def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bo
     workspace = asker.workspace
     if options["acl"] is not None:
         context.check_permitted("documents:share")
-    orders = [_order(path, collection, asker, options) for path in paths if "://" not in path]
+    orders = [_order(path, collection, asker, options) for path in dict.fromkeys(paths) if "://" not in path]
+    _check_apart(orders)
     sources = [order.source for order in orders]
     if options["prune"] and len(set(sources)) < len(sources):
         raise InvalidInput(
@@ -66,6 +70,22 @@ def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bo
     context.emit(total, _told(total))
     if strict and total["failed"]:
         raise CheckFailed(f"failed documents: {len(total['failed'])}", hint="the list above says why")
+
+
+def _check_apart(orders: list[Order]) -> None:
+    """Refuse paths of one command that hold documents of the same source and name: each would replace the other's."""
+    from vectorstore.sources import walk
+
+    several = [source for source, count in Counter(order.source for order in orders).items() if count > 1]
+    seen: dict[tuple[str, str], str] = {}
+    for order in (order for order in orders if order.source in several):
+        for found in walk(Path(order.root), order.include, order.exclude):
+            other = seen.setdefault((order.source, found.path), order.root)
+            if found.kind is not None and other != order.root:
+                raise InvalidInput(
+                    f"{found.path!r} of {order.root} and of {other} would be one document, for both are of the source {order.source!r}",
+                    hint="ingest them by two commands, one of them with another --source",
+                )
 
 
 def _queue_address(context: Context, url: str, collection: str, options: dict[str, Any]) -> str:
@@ -126,7 +146,8 @@ def _together(results: list[Json]) -> Json:
     for result in results[:-1]:
         for key in ("ready", "unchanged", "skipped", "withdrawn"):
             total[key] += result[key]
-        total["failed"] = result["failed"] + total["failed"]
+        for key in ("failed", "skipped_files"):
+            total[key] = result[key] + total[key]
         total["quality"] = result["quality"] | total["quality"]
     return total
 
@@ -137,6 +158,9 @@ def _told(result: Json) -> str:
     counts = ", ".join(f"{result[key]} {key}" for key in ("ready", "unchanged", "skipped", "withdrawn") if result[key] or key == "ready")
     lines = [f"{counts}, {len(result['failed'])} failed"]
     lines += [f"  failed  {failure['external_id']}: {failure['error']}" for failure in result["failed"]]
+    lines += [f"  skipped  {name}" for name in result["skipped_files"][:MOST_SKIPPED_SHOWN]]
+    if (more := result["skipped"] - MOST_SKIPPED_SHOWN) > 0:
+        lines.append(f"  skipped  {more} more, of kinds that cannot be read, or links to elsewhere")
     lines += [line for report in result["quality"].values() for line in run_lines(report)]
     return "\n".join(lines)
 
@@ -288,7 +312,17 @@ def show_document(context: Context, document_id: str, as_: str | None) -> None:
     from vectorstore.documents import show
 
     asker = context.asker(as_)
-    context.emit(context.home.store.read(lambda c: show(c, asker, document_id)))
+    found = context.home.store.read(lambda c: show(c, asker, document_id))
+    context.emit(found, as_text({name: value for name, value in found.items() if name != "chunks"}) + "\n" + _chunk_lines(found["chunks"]))
+
+
+def _chunk_lines(chunks: list[Json]) -> str:
+    """A line for each chunk; their whole text is with --json."""
+    lines = [f"chunks: {len(chunks)}"]
+    for chunk in chunks:
+        snippet = " ".join(chunk["text"].split())
+        lines.append(f"  {chunk['chunk_id']}  {chunk['start']}-{chunk['end']}  {snippet[:80]}{'…' if len(snippet) > 80 else ''}")
+    return "\n".join(lines)
 
 
 @documents.command("chunk")
@@ -304,8 +338,10 @@ def show_chunk(context: Context, chunk_id: str, around: int, as_: str | None) ->
     found = context.home.store.read(lambda c: chunk_in_place(c, asker, chunk_id, around))
     page = f", page {found['page']}" if found["page"] else ""
     place = f"{found['source']}/{found['external_id']}{page}, version {found['version']}, characters {found['start']} to {found['end']}"
+    place += "" if found["newest"] else "; no search finds it now: it is of an earlier version, or withdrawn"
     heading = f"{found['heading']}\n" if found["heading"] else ""
-    context.emit(found, f"{place}\n{heading}\n…{found['before']}[[{found['text']}]]{found['after']}…")
+    before, after = ("…" if len(found[side]) == around > 0 else "" for side in ("before", "after"))
+    context.emit(found, f"{place}\n{heading}\n{before}{found['before']}[[{found['text']}]]{found['after']}{after}")
 
 
 @documents.command("original")

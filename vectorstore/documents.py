@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,12 @@ def accept(home: Home, asker: Asker, collection: str, handed: list[Handed], sour
         check_permitted(home.settings.kind_of(asker.workspace), asker, "documents:share")
     for document in handed:
         _check(document)
+    if twice := [name for name, count in Counter(document.external_id for document in handed).items() if count > 1]:
+        raise InvalidInput(
+            f"{twice[0][:80]!r} is handed in twice: one would replace the other",
+            hint="give each an external_id, or a file name, of its own",
+            param="external_id",
+        )
 
     encoder = home.encoder.identity
 

@@ -6,6 +6,7 @@ import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from llmops.errors import InvalidInput
@@ -153,17 +154,18 @@ def _reason(error: str) -> str:
 
 
 def _gaps(found: Iterable[Row]) -> list[Json]:
-    """The fields that some documents of a source have and others lack, those that fewest lack first."""
-    documents: Counter[str] = Counter()
-    fields: Counter[tuple[str, str]] = Counter()
+    """The fields that some documents of a source have and others of the same kind of file lack, those that fewest lack first."""
+    documents: Counter[tuple[str, str]] = Counter()
+    fields: Counter[tuple[tuple[str, str], str]] = Counter()
     for row in found:
-        documents[row.source] += 1
-        fields.update((row.source, name) for name, value in row.metadata.items() if value is not None and value != "" and name not in READ_IN_PART)
-    gaps = [
-        {"source": source, "field": name, "have": have, "lack": documents[source] - have}
-        for (source, name), have in fields.items()
-        if have < documents[source]
-    ]
+        alike = row.source, PurePosixPath(row.external_id.split("#")[0]).suffix.lower()
+        documents[alike] += 1
+        fields.update((alike, name) for name, value in row.metadata.items() if value is not None and value != "" and name not in READ_IN_PART)
+    sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for (alike, name), have in fields.items():
+        sums[alike[0], name][0] += have
+        sums[alike[0], name][1] += documents[alike] - have
+    gaps = [{"source": source, "field": name, "have": have, "lack": lack} for (source, name), (have, lack) in sums.items() if lack]
     return sorted(gaps, key=lambda gap: (gap["lack"], gap["source"], gap["field"]))[:MOST_GAPS]
 
 

@@ -18,6 +18,7 @@ from vectorstore.load import LONGEST_ID, LONGEST_ID_BYTES, Fields, is_too_long, 
 LONGEST_SOURCE, LONGEST_SOURCE_BYTES = 300, 600
 MOST_BYTES = 256 * 2**20
 """Of one file; its bytes are kept as a row."""
+_HIDDEN = (".", "~$")
 DEEPEST = 100
 """Levels of folders below the one that is ingested."""
 
@@ -120,7 +121,8 @@ def check_root(root: Path) -> Path:
 def walk(root: Path, include: list[str], exclude: list[str]) -> Iterator[Found]:
     """The files at `root`, in a stable order, then the folders that cannot be read.
 
-    Hidden files, and links that lead out of it, are passed over.
+    Hidden files and folders are passed over, and so are the `~$` files beside a document that Office has open. Links to
+    folders, and links that lead out of it, have no kind.
     """
     check_root(root)
     if root.is_file():
@@ -130,17 +132,23 @@ def walk(root: Path, include: list[str], exclude: list[str]) -> Iterator[Found]:
     closed: list[OSError] = []
     for folder, folders, names in os.walk(root, onerror=closed.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        linked = [name for name in folders if Path(folder, name).is_symlink()]
         if len(Path(folder).relative_to(root).parts) >= DEEPEST and folders:
             closed.append(OSError(errno.ELOOP, f"folders nest deeper than {DEEPEST} levels", folder))
             folders.clear()
         for name in sorted(names):
             file = Path(folder, name)
             path = file.relative_to(root).as_posix()
-            if name.startswith(".") or not wanted(path, include, exclude):
+            if name.startswith(_HIDDEN) or not wanted(path, include, exclude):
                 continue
             if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(real_root):
-                continue
-            yield _found(path, file)
+                yield Found(_fitting(path), file, None)
+            elif file.is_symlink() and not file.exists():
+                yield Found(_fitting(path), file, loader_for(name), "is a link to nothing")
+            else:
+                yield _found(path, file)
+        for name in linked:
+            yield Found(_fitting(Path(folder, name).relative_to(root).as_posix()), Path(folder, name), None)
     for failure in closed:
         unread = Path(failure.filename)
         yield Found(f"{_fitting(unread.relative_to(root).as_posix())}/", unread, None, f"cannot be read: {failure.strerror}")

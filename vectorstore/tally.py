@@ -10,6 +10,8 @@ from llmops.types import Json
 
 if TYPE_CHECKING:
     from vectorstore.publishing import Step
+MOST_SKIPPED = 100
+"""So many files that were skipped are named."""
 
 
 @dataclass(slots=True)
@@ -18,7 +20,7 @@ class Tally:
 
     ready: int = 0
     unchanged: int = 0
-    skipped: int = 0
+    skipped: list[str] = field(default_factory=list)
     withdrawn: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     earlier: Mapping[str, int] = field(default_factory=dict)
@@ -38,5 +40,5 @@ class Tally:
     def to_json(self, job_id: str) -> Json:
         failed = [{"external_id": external_id, "error": error} for external_id, error in self.failed.items()]
         counts = self.counts()
-        told = {"ready": counts["ready"], "unchanged": counts["unchanged"], "skipped": self.skipped, "withdrawn": counts["withdrawn"]}
-        return {"job": job_id, **told, "failed": failed}
+        told = {"ready": counts["ready"], "unchanged": counts["unchanged"], "skipped": len(self.skipped), "withdrawn": counts["withdrawn"]}
+        return {"job": job_id, **told, "failed": failed, "skipped_files": self.skipped[:MOST_SKIPPED]}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from llmops.context import Context, common, group
+from llmops.errors import LLMOpsError
+from llmops.output import as_text
 
 if TYPE_CHECKING:
     from llmops.jobs.rows import Job
     from llmops.types import Json
 
-COLUMNS = ["id", "kind", "state", "priority", "position", "waited", "age", "done", "total", "error"]
+COLUMNS = ["id", "kind", "about", "state", "priority", "position", "waited", "age", "done", "total", "failed", "error"]
+MOST_SHOWN = 20
 
 
 @group
@@ -40,8 +43,15 @@ def list_(context: Context, state: str | None) -> None:
 
 
 def _listed(job: Job, shown: Json, places: dict[str, int]) -> Json:
-    """`waited` and `age` are in seconds."""
-    return {**shown, "position": places.get(job.id), "waited": job.seconds_waiting, "age": max(0, int(time.time() - job.created_at))}
+    """`waited` and `age` are in seconds; `failed` is how many documents its result lists as failed."""
+    failed = (shown["result"] or {}).get("failed")
+    return {
+        **shown,
+        "failed": len(failed) if isinstance(failed, list) else failed,
+        "position": places.get(job.id),
+        "waited": job.seconds_waiting,
+        "age": max(0, int(time.time() - job.created_at)),
+    }
 
 
 @jobs.command()
@@ -52,18 +62,36 @@ def show(context: Context, job_id: str) -> None:
     from llmops.jobs import rows
 
     asker = context.asker()
-    context.emit(context.home.store.read(lambda c: rows.require(c, asker.workspace, job_id)).shown_to(asker))
+    _emit(context, context.home.store.read(lambda c: rows.require(c, asker.workspace, job_id)).shown_to(asker))
+
+
+def _emit(context: Context, shown: Json) -> None:
+    """A job for a human: its result field by field below it, as far as that is no long list."""
+    result = shown["result"] or {}
+    lines = [as_text({name: value for name, value in shown.items() if name != "result"})]
+    lines += [f"  {name}: {value}" for name, value in result.items() if isinstance(value, str | int | float)]
+    lines += [f"  {name}: {len(value)}" for name, value in result.items() if isinstance(value, list)]
+    failed = result.get("failed")
+    lines += [f"    {_failure(one)}" for one in (failed[:MOST_SHOWN] if isinstance(failed, list) else [])]
+    context.emit(shown, "\n".join(lines))
+
+
+def _failure(one: Any) -> str:
+    return f"{one.get('external_id', '?')}: {one.get('error', '')}" if isinstance(one, dict) else str(one)
 
 
 @jobs.command()
 @click.argument("job_id", metavar="JOB")
 @common("jobs:read")
 def wait(context: Context, job_id: str) -> None:
-    """Wait until a job is over, and show it. Where no server runs, it is carried out here."""
+    """Wait until a job is over, and show it. Where no server runs, it is carried out here. Exit 3 where it failed or was cancelled."""
     from llmops.jobs.worker import finish
 
     asker = context.asker()
-    context.emit(finish(context.home, asker.workspace, job_id, context.progress(job_id)).shown_to(asker))
+    job = finish(context.home, asker.workspace, job_id, context.progress(job_id))
+    _emit(context, shown := job.shown_to(asker))
+    if job.state != "done":
+        raise LLMOpsError(f"the job {job.id} is {job.state}: {shown['error'] or ''}".rstrip(": "), hint=f"llmops jobs retry {job.id}")
 
 
 @jobs.command()

@@ -67,9 +67,13 @@ class Job:
         shown |= {"started": iso_time(self.started_at), "finished": iso_time(self.finished_at)}
         shown |= {"rate": self.rate if self.state == "running" else None, "seconds_left": self.seconds_left}
         if asker.owner or asker.name == self.asker:
-            return shown
+            return {**shown, "about": self._about()}
         result = None if self.result is None else {name: _number(value) for name, value in self.result.items() if name != "job"}
-        return {**shown, "result": result, "error": self.error and "it failed; who ordered it can read why"}
+        return {**shown, "result": result, "error": self.error and "it failed; who ordered it can read why", "about": None}
+
+    def _about(self) -> str:
+        """What it works on, as its payload says: a collection, and a source in it."""
+        return "/".join(str(self.payload[name]) for name in ("collection", "source") if self.payload.get(name))
 
 
 def _number(value: Any) -> int | float | None:

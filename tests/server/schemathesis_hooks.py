@@ -25,6 +25,7 @@ BEYOND_A_SCHEMA = {
     },
     "GET /api/v1/collections/{name}/quality": {"since": "no schema knows how far a collection's sequence has come"},
     "POST /api/v1/collections": {"acl": _LIST},
+    "POST /api/v1/keys": {"scopes": "which permissions can be chosen from depends on the role"},
     "PUT /api/v1/collections/{name}/acl": {"acl": _LIST},
     "PUT /api/v1/documents/{document_id}/acl": {"acl": _LIST},
     "POST /api/v1/collections/{name}/copy": {
@@ -33,7 +34,7 @@ BEYOND_A_SCHEMA = {
     },
     "POST /api/v1/documents": {
         "source": "its bytes in UTF-8 have a limit besides its characters",
-        "external_id": "its bytes in UTF-8 have a limit besides its characters",
+        "external_id": "its bytes in UTF-8 have a limit besides its characters, and no two documents may have the same",
         "url": "what lies at an address, and whether it may be fetched",
         "acl": _LIST,
     },

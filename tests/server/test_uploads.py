@@ -56,6 +56,19 @@ def test_a_file_name_in_shift_jis_is_taken_and_its_text_found(live: Server) -> N
         assert "nine piers" in hits[0]["text"] and hits[0]["external_id"].endswith(".md")
 
 
+def test_two_documents_of_one_name_in_one_request_are_refused(live: Server) -> None:
+    before = names(live)
+    with live.client() as client:
+        files = [("file", ("x.md", text, "text/markdown")) for text in (b"The first.", b"The second.")]
+        by_form = client.post("/api/v1/documents", data={"collection": "uploads"}, files=files)
+        documents = [{"external_id": "x", "text": text} for text in ("The first.", "The second.")]
+        by_json = client.post("/api/v1/documents", json={"collection": "uploads", "documents": documents})
+    for refused in (by_form, by_json):
+        error = refused.json()["error"]
+        assert (refused.status_code, error["param"]) == (422, "external_id") and "handed in twice" in error["message"] and error["hint"]
+    assert names(live) == before
+
+
 @pytest.mark.parametrize("name", [b"../../etc/passwd.md", b"C:\\\\windows\\\\system.md", b".md", b"a/../b.md", b"%2e%2e%2fx.md"])
 def test_t40_a_file_name_of_an_upload_is_never_a_path(live: Server, name: bytes) -> None:
     with live.client() as client:

@@ -9,8 +9,10 @@ import threading
 from email.message import EmailMessage
 
 import pytest
+from sqlalchemy import update
 
 from llmops.home import Home
+from llmops.jobs.tables import jobs
 from tests.vectorstore.invariants import check_collection
 from tests.vectorstore.office import archive, docx, docx_parts, p
 from vectorstore.rows import collections
@@ -276,3 +278,33 @@ def test_t16_an_address_is_fetched_only_where_it_may_be(home: Home, cli, website
     allowed = cli("ingest", website, "--collection", "docs", "--json", env={"LLMOPS__OUTBOUND__ALLOW": '["127.0.0.0/8"]'})
     assert allowed.rc == 0 and allowed.json["ready"] == 1
     assert found(cli, "Where does the harbour master live?") == [website]
+
+
+def test_files_of_one_name_and_source_in_one_command_are_refused(home: Home, cli, folder, tmp_path):
+    for parent in ("one", "two"):
+        (tmp_path / parent / "notes").mkdir(parents=True)
+        (tmp_path / parent / "notes" / "r.md").write_text(f"The note of {parent}.")
+    for name in ("notes", "notes/r.md"):
+        ran = cli("ingest", tmp_path / "one" / name, tmp_path / "two" / name, "--collection", "docs")
+        assert ran.rc == 2 and "would be one document" in ran.stderr and "--source" in ran.stderr
+    assert ingest(cli, tmp_path / "one" / "notes", tmp_path / "one" / "notes", folder)["ready"] == 5
+
+
+def test_what_is_skipped_is_named(home: Home, cli, folder):
+    (folder / "image.png").write_bytes(b"\x89PNG")
+    (folder / "loop").symlink_to(".")
+    assert ingest(cli, folder)["skipped_files"] == ["image.png", "loop"]
+    told = cli("ingest", folder, "--collection", "docs").stdout
+    assert "2 skipped" in told and "  skipped  image.png\n" in told and "  skipped  loop\n" in told
+
+
+def test_jobs_say_what_they_work_on_and_waiting_for_one_that_failed_fails(home: Home, cli, folder):
+    (folder / "empty.md").write_text("")
+    ingest(cli, folder)
+    (row,) = cli("jobs", "list", "--json").json["data"]
+    assert (row["about"], row["failed"], row["state"]) == ("docs/pages", 1, "done")
+    shown = cli("jobs", "show", row["id"]).stdout
+    assert "    empty.md: no text" in shown and "{" not in shown and cli("jobs", "wait", row["id"]).rc == 0
+    home.store.write(lambda c: c.execute(update(jobs).values(state="cancelled", result=None)))
+    ran = cli("jobs", "wait", row["id"], "--json")
+    assert ran.rc == 3 and ran.json["state"] == "cancelled" and "jobs retry" in ran.stderr

@@ -64,7 +64,7 @@ def test_columns_headings_tables_and_running_lines(columns: int) -> None:
         "City | People | Area\nBerlin | 3,700,000 | 891\nParis | 2,100,000 | 105\nRome | 2,800,000 | 1,285",
     ]
     assert document.text.index("Between the tables") < document.text.index("Berlin") < document.text.index("After the tables")
-    assert "confidential" not in document.text and "- 1 -" not in document.text
+    assert document.text.count("confidential") == 1 and "- 1 -" not in document.text
     pages = [block.page for block in document.blocks]
     assert pages == sorted(pages) and pages[0] == 1 and pages[-1] == document.metadata["pages"]
 

@@ -159,3 +159,20 @@ def test_t40_whatever_names_and_links_a_folder_has_nothing_else_is_read(
         except InvalidInput:
             continue
         assert content in (b"harmless", b""), found
+
+
+def test_what_is_passed_over_is_named_but_for_hidden_files(tree: Path) -> None:
+    (tree / "out.md").symlink_to(tree.parent / "secret.md")
+    (tree / "loop").symlink_to(".")
+    (tree / "away").symlink_to(tree.parent / "outside")
+    (tree / "picture.png").write_bytes(b"\x89PNG")
+    for hidden in (".hidden.md", "~$lock.docx"):
+        (tree / hidden).write_text("x")
+    found = {one.path: one for one in walk(tree, [], [])}
+    assert {path for path, one in found.items() if one.kind is None} == {"out.md", "loop", "away", "picture.png"}
+    assert {path for path, one in found.items() if one.kind} == {"a.md", "in/a.md"}
+
+
+def test_a_link_to_nothing_says_so(tree: Path) -> None:
+    (tree / "gone.md").symlink_to("nowhere.md")
+    assert [one.error for one in walk(tree, [], []) if one.path == "gone.md"] == ["is a link to nothing"]

@@ -1,4 +1,4 @@
-"""PDF to reading text: columns in their order, headings, tables, and no running lines.
+"""PDF to reading text: columns in their order, headings, tables, and what runs on every page said once.
 
 PDFium reads the file; where each letter stands, how large and how heavy it is, says the rest.
 """
@@ -21,9 +21,10 @@ from vectorstore.load.limits import OverLimit, can_read_pictures, now
 from vectorstore.load.parsed import NO_TEXT, PLAIN_PAGES, UNREAD_PAGES, Failed, Fields, Parsed, TextBuilder
 from vectorstore.load.pdf_bounds import refuse_bombs, refuse_lost_pages
 from vectorstore.load.pdf_glyphs import Sheet, sheet_of
-from vectorstore.load.pdf_headings import first_large, mark_headings, running_lines, without
+from vectorstore.load.pdf_headings import first_large, mark_headings
 from vectorstore.load.pdf_layout import Part, parts_of
 from vectorstore.load.pdf_plain import plain_texts
+from vectorstore.load.pdf_running import running_lines, without
 
 _SHORT = 100
 """Pages of a file whose layout is read in any case."""
@@ -137,12 +138,13 @@ def _sheets(document: Any, count: int, is_over: Callable[[], bool]) -> list[Shee
 
 def _laid_out(sheets: Sequence[Sheet], is_over: Callable[[], bool]) -> list[list[Part]]:
     """What stands on each page, in the order in which it is read, until the time is over."""
-    dropped = running_lines([(sheet.height, sheet.runs) for sheet in sheets])
+    running = running_lines(sheets)
     pages: list[list[Part]] = []
     for index, sheet in enumerate(sheets):
         if is_over():
             break
-        pages.append(parts_of(without(sheet, dropped[index]), index + 1))
+        said = [Part("running", text, index + 1) for text in running[index].said]
+        pages.append([*parts_of(without(sheet, running[index].dropped), index + 1), *said])
     return pages
 
 
@@ -191,7 +193,7 @@ def _built(parts: Sequence[Part]) -> TextBuilder:
         if part.level:
             builder.heading(part.level, part.text)
         else:
-            builder.add(part.kind, part.text, tight=item_before and part.kind == "item")
+            builder.add("paragraph" if part.kind == "running" else part.kind, part.text, tight=item_before and part.kind == "item")
         item_before = part.kind == "item"
     return builder
 

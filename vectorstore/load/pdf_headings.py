@@ -1,4 +1,4 @@
-"""What a paragraph of a PDF is in its document: a heading of some level, a line that runs on every page, or text."""
+"""What a paragraph of a PDF is in its document: a heading of some level, or text."""
 
 from __future__ import annotations
 
@@ -6,17 +6,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from vectorstore.load.pdf_glyphs import Run, Sheet
 from vectorstore.load.pdf_layout import Part
 
-MARGIN = 0.12
-"""The share of a page's height, above and below, in which running lines stand."""
 _LONGEST = 160
-_DIGITS = re.compile(r"\d+")
-_PAGE_NUMBER = re.compile(
-    r"[-–—\s]*(?:(?P<word>page|seite|p\.|ページ|頁|第)\s*)?(?P<number>\d{1,4})(?:\s*(?:/|of|von|sur|de)\s*\d{1,4})?\s*(?:ページ|頁)?[-–—\s]*",
-    re.IGNORECASE,
-)
 _NUMBERING = re.compile(
     r"(?:(?P<dotted>\d{1,2}(?:\.\d{1,2}){0,5})\.?|(?P<top>(?:chapter|part|appendix|kapitel)\s+\w{1,4}|第\s*\d{1,3}\s*[章部編]))[\s:.　]+\S",
     re.IGNORECASE,
@@ -25,45 +17,6 @@ _SECTION = re.compile(r"第\s*\d{1,3}\s*[節項条]")
 _ENDS_A_SENTENCE = re.compile(r"[.,;。、]$")
 _LETTER = re.compile(r"[^\W\d_]")
 _SPACES = re.compile(r"\s+")
-
-
-def running_lines(sheets: Sequence[tuple[float, Sequence[Run]]]) -> list[set[int]]:
-    """For each page the places in its runs of headers, footers and page numbers. A page is its height and its runs."""
-    seen: dict[tuple[str, int], set[int]] = defaultdict(set)
-    letters: Counter[float] = Counter()
-    for _, runs in sheets:
-        for run in runs:
-            letters[run.size] += len(run.text)
-    largest = 1.3 * letters.most_common(1)[0][0] if letters else 0.0  # what is larger is a heading
-    outer = [[(index, run) for index, run in enumerate(runs) if run.size <= largest and _is_outer(run, height)] for height, runs in sheets]
-    for page, placed in enumerate(outer):
-        for _, run in placed:
-            for place in _places(run):
-                seen[_DIGITS.sub("#", run.text), place].add(page)
-    enough = 2 if len(sheets) < 6 else 3
-    dropped: list[set[int]] = []
-    for page, placed in enumerate(outer):
-        found = set()
-        for index, run in placed:
-            pages = max(len(seen[_DIGITS.sub("#", run.text), place]) for place in _places(run))
-            number = _PAGE_NUMBER.fullmatch(run.text)
-            if pages >= enough or (number and (number["word"] or int(number["number"]) == page + 1)):
-                found.add(index)
-        dropped.append(found if len(found) < len(sheets[page][1]) else set())
-    return dropped
-
-
-def _is_outer(run: Run, height: float) -> bool:
-    return (run.y1 < MARGIN * height or run.y0 > (1 - MARGIN) * height) and len(run.text) < _LONGEST
-
-
-def _places(run: Run) -> tuple[int, int]:
-    """Heights that are about equal have one of two in common."""
-    return int(run.y1 / 6) * 2, int((run.y1 + 3) / 6) * 2 + 1
-
-
-def without(sheet: Sheet, dropped: set[int]) -> Sheet:
-    return sheet._replace(runs=[run for index, run in enumerate(sheet.runs) if index not in dropped]) if dropped else sheet
 
 
 def mark_headings(parts: Sequence[Part], outline: Mapping[int, Sequence[tuple[int, str]]]) -> None:

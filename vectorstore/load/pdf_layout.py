@@ -24,9 +24,9 @@ _DEEPEST = 6
 
 @dataclass(slots=True)
 class Part:
-    """A paragraph, an item of a list, a listing or a table, with what tells a heading: its size and weight, in points."""
+    """A paragraph, an item of a list, a listing, a table or what runs on every page, with what tells a heading: its size and weight, in points."""
 
-    kind: Literal["paragraph", "item", "code", "table"]
+    kind: Literal["paragraph", "item", "code", "table", "running"]
     text: str
     page: int
     size: float = 0.0

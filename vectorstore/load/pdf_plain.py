@@ -6,9 +6,9 @@ It is some ten times as fast as the layout, and knows neither columns nor headin
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable
-from itertools import pairwise
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from itertools import dropwhile, pairwise
 from typing import Any
 
 import pypdfium2
@@ -16,6 +16,7 @@ import pypdfium2
 from vectorstore.load.decode import clean
 from vectorstore.load.lines import goes_on, joined, width
 from vectorstore.load.pdf_glyphs import MOST_GLYPHS, too_many_glyphs
+from vectorstore.load.pdf_running import is_page_number, keys
 
 _EDGE = 2
 """Lines above and below in which what runs on every page stands."""
@@ -31,7 +32,10 @@ def plain_texts(document: Any, is_over: Callable[[], bool]) -> list[str]:
         if is_over():
             break
         pages.append(_lines(document, number))
-    edges = Counter(key for number, lines in enumerate(pages, 1) for key in {_key(line, number) for line in lines[:_EDGE] + lines[-_EDGE:]})
+    edges: dict[str, set[int]] = defaultdict(set)
+    for number, lines in enumerate(pages, 1):
+        for key in (key for line in lines[:_EDGE] + lines[-_EDGE:] for key in keys(line, number)):
+            edges[key].add(number)
     found: list[str] = []
     for number, lines in enumerate(pages, 1):
         if is_over():
@@ -59,22 +63,17 @@ def _text_of(page: Any, number: int) -> str:
     return str(text.get_text_range())
 
 
-def _key(line: str, number: int) -> str:
-    """By which a line is known on every page that it runs on: the same but for the page's number."""
-    return re.sub(rf"(?<!\d){number}(?!\d)", "#", line)
-
-
-def _without_running(lines: list[str], edges: Counter[str], number: int) -> list[str]:
-    """The lines without headers, footers and the number of the page. What may be a text of its own stays."""
+def _without_running(lines: list[str], edges: Mapping[str, set[int]], number: int) -> list[str]:
+    """The lines without the page's number, and without headers and footers that a page before has. What may be a text of its own stays."""
 
     def runs(line: str) -> bool:
-        key = _key(line, number)
-        return edges[key] >= _REPEATED or key.strip("-–— ") == "#"
+        return is_page_number(line, number) or any(len(edges[key]) >= _REPEATED and min(edges[key]) < number for key in keys(line, number))
 
-    inner = lines[_EDGE:-_EDGE] if len(lines) > 2 * _EDGE else []
-    if not inner:
+    if len(lines) <= 2 * _EDGE:
         return lines
-    return [*(line for line in lines[:_EDGE] if not runs(line)), *inner, *(line for line in lines[-_EDGE:] if not runs(line))]
+    above = list(dropwhile(runs, lines[:_EDGE]))
+    below = list(dropwhile(runs, reversed(lines[-_EDGE:])))
+    return [*above, *lines[_EDGE:-_EDGE], *reversed(below)]
 
 
 def _paragraph(lines: list[str]) -> str:
