@@ -38,12 +38,13 @@ STARTER = """\
 
 # --- Encoder: turns text into vectors. "minilm" is built in; any sentence-transformers model by name or path is good.
 # backend: "onnx-int8", or "torch". threads = 0 means one for each core.
-# Asymmetric models want prefixes, for example "query: " and "passage: ".
+# Asymmetric models want prefixes, for example "query: " and "passage: ". languages: those that it reads; as its card says.
 #[encoder]
 #name = "minilm"
 #backend = "onnx-int8"
 #query_prefix = ""
 #passage_prefix = ""
+#languages = ["en"]
 #threads = 0
 
 # --- Index: how vectors are searched. "auto" or "exact".

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 
 from llmops.context import Context, as_option, common, group
 from llmops.errors import CheckFailed, InvalidInput
-from llmops.output import as_text
+from llmops.output import as_text, one_line
 
 if TYPE_CHECKING:
     from llmops.jobs.rows import Job
@@ -77,13 +78,15 @@ def _check_apart(orders: list[Order]) -> None:
     from vectorstore.sources import walk
 
     several = [source for source, count in Counter(order.source for order in orders).items() if count > 1]
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[tuple[str, str], Path] = {}
     for order in (order for order in orders if order.source in several):
         for found in walk(Path(order.root), order.include, order.exclude):
-            other = seen.setdefault((order.source, found.path), order.root)
-            if found.kind is not None and other != order.root:
+            if found.kind is None:
+                continue
+            other = seen.setdefault((order.source, found.path), found.file)
+            if os.path.realpath(other) != os.path.realpath(found.file):
                 raise InvalidInput(
-                    f"{found.path!r} of {order.root} and of {other} would be one document, for both are of the source {order.source!r}",
+                    f"{found.file} and {other} would be one document: {found.path!r} of the source {order.source!r}",
                     hint="ingest them by two commands, one of them with another --source",
                 )
 
@@ -147,7 +150,7 @@ def _together(results: list[Json]) -> Json:
         for key in ("ready", "unchanged", "skipped", "withdrawn"):
             total[key] += result[key]
         for key in ("failed", "skipped_files"):
-            total[key] = result[key] + total[key]
+            total[key] = result.get(key, []) + total.get(key, [])
         total["quality"] = result["quality"] | total["quality"]
     return total
 
@@ -157,8 +160,8 @@ def _told(result: Json) -> str:
 
     counts = ", ".join(f"{result[key]} {key}" for key in ("ready", "unchanged", "skipped", "withdrawn") if result[key] or key == "ready")
     lines = [f"{counts}, {len(result['failed'])} failed"]
-    lines += [f"  failed  {failure['external_id']}: {failure['error']}" for failure in result["failed"]]
-    lines += [f"  skipped  {name}" for name in result["skipped_files"][:MOST_SKIPPED_SHOWN]]
+    lines += [f"  failed  {one_line(failure['external_id'])}: {failure['error']}" for failure in result["failed"]]
+    lines += [f"  skipped  {one_line(name)}" for name in result.get("skipped_files", [])[:MOST_SKIPPED_SHOWN]]
     if (more := result["skipped"] - MOST_SKIPPED_SHOWN) > 0:
         lines.append(f"  skipped  {more} more, of kinds that cannot be read, or links to elsewhere")
     lines += [line for report in result["quality"].values() for line in run_lines(report)]

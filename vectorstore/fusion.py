@@ -22,7 +22,7 @@ LIKELY = 0.05
 def voting_legs(query: str, encoder: Embedder) -> frozenset[str]:
     """The legs whose ranking counts for this query: the dense one where the encoder reads its script and its language."""
     read = sum(share for script, share in scripts(query).items() if script in encoder.scripts)
-    if read < READABLE or (encoder.languages and likelihood(query, encoder.languages) < LIKELY):
+    if read < READABLE or likelihood(query, encoder.languages) < LIKELY:
         return frozenset({"lexical"})
     return frozenset({"dense", "lexical"})
 

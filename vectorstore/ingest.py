@@ -130,7 +130,7 @@ class _Ingestion:
                 self.closed_folders.append(found.path)
                 self.tally.failed[found.path] = f"{found.error}; nothing was pruned" if self.order.prune else found.error
             elif found.kind is None:
-                self.tally.skipped.append(found.path)
+                self.tally.skip(found.path)
             else:
                 yield Piece(found.path, file=found.file, error=found.error, size=found.size)
 

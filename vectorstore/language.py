@@ -46,13 +46,15 @@ def language(text: str) -> str:
 
 
 def likelihood(text: str, languages: Collection[str]) -> float:
-    """How likely the likeliest of these languages is, beside the likeliest of all: 1.0 where it is one of these, or nothing tells.
+    """How likely the likeliest of these languages is, beside the likeliest of all: 1.0 where it is one of these, or nobody can tell.
 
-    A quotient, for of a few words every language is unlikely, and that says nothing against any of them.
+    A quotient, for of a few words every language is unlikely, and that says nothing against any of them. Nobody can tell
+    where one of them is none of those that are told apart, which are some ninety with codes of two letters.
     """
-    ranked = _identifier().rank(_sample(text))
-    best = max((float(share) for label, share in ranked if label in languages), default=0.0)
-    return best / max(float(share) for _, share in ranked)
+    shares = {label: float(share) for label, share in _identifier().rank(_sample(text))}
+    if not languages or not shares.keys() >= set(languages):
+        return 1.0
+    return max(shares[label] for label in languages) / max(shares.values())
 
 
 def _sample(text: str) -> str:

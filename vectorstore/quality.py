@@ -6,13 +6,13 @@ import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from llmops.errors import InvalidInput
 from llmops.store.store import Connection
 from llmops.types import Asker, Json
 from vectorstore import drift, duplicates
+from vectorstore.load import loader_for
 from vectorstore.load.parsed import NO_TEXT, READ_IN_PART, UNREAD_PAGES
 from vectorstore.profile import vocabulary
 from vectorstore.rows import collections
@@ -158,7 +158,7 @@ def _gaps(found: Iterable[Row]) -> list[Json]:
     documents: Counter[tuple[str, str]] = Counter()
     fields: Counter[tuple[tuple[str, str], str]] = Counter()
     for row in found:
-        alike = row.source, PurePosixPath(row.external_id.split("#")[0]).suffix.lower()
+        alike = row.source, _kind(row.external_id)
         documents[alike] += 1
         fields.update((alike, name) for name, value in row.metadata.items() if value is not None and value != "" and name not in READ_IN_PART)
     sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
@@ -167,6 +167,12 @@ def _gaps(found: Iterable[Row]) -> list[Json]:
         sums[alike[0], name][1] += documents[alike] - have
     gaps = [{"source": source, "field": name, "have": have, "lack": lack} for (source, name), (have, lack) in sums.items() if lack]
     return sorted(gaps, key=lambda gap: (gap["lack"], gap["source"], gap["field"]))[:MOST_GAPS]
+
+
+def _kind(external_id: str) -> str:
+    """What kind of file a document comes from, as its id tells: an attachment, the file of a row, or the file itself; "" where it does not."""
+    first, *_, last = [external_id, *external_id.split("#")]
+    return loader_for(last) or loader_for(first.split("#")[0]) or ""
 
 
 def _exact(profiled: Iterable[Row]) -> list[list[Row]]:

@@ -143,12 +143,13 @@ def walk(root: Path, include: list[str], exclude: list[str]) -> Iterator[Found]:
                 continue
             if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(real_root):
                 yield Found(_fitting(path), file, None)
-            elif file.is_symlink() and not file.exists():
+            elif file.is_symlink() and not os.path.exists(file):  # noqa: PTH110  # it never raises, whatever the link
                 yield Found(_fitting(path), file, loader_for(name), "is a link to nothing")
             else:
                 yield _found(path, file)
-        for name in linked:
-            yield Found(_fitting(Path(folder, name).relative_to(root).as_posix()), Path(folder, name), None)
+        for link in (Path(folder, name) for name in linked):
+            if wanted(path := link.relative_to(root).as_posix(), include, exclude):
+                yield Found(_fitting(path), link, None)
     for failure in closed:
         unread = Path(failure.filename)
         yield Found(f"{_fitting(unread.relative_to(root).as_posix())}/", unread, None, f"cannot be read: {failure.strerror}")

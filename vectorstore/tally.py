@@ -20,10 +20,16 @@ class Tally:
 
     ready: int = 0
     unchanged: int = 0
-    skipped: list[str] = field(default_factory=list)
+    skipped: int = 0
+    skipped_files: list[str] = field(default_factory=list)
     withdrawn: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     earlier: Mapping[str, int] = field(default_factory=dict)
+
+    def skip(self, path: str) -> None:
+        self.skipped += 1
+        if self.skipped <= MOST_SKIPPED:
+            self.skipped_files.append(path)
 
     def counts(self) -> dict[str, int]:
         """Of all runs. What an earlier run made ready, this one found unchanged."""
@@ -40,5 +46,5 @@ class Tally:
     def to_json(self, job_id: str) -> Json:
         failed = [{"external_id": external_id, "error": error} for external_id, error in self.failed.items()]
         counts = self.counts()
-        told = {"ready": counts["ready"], "unchanged": counts["unchanged"], "skipped": len(self.skipped), "withdrawn": counts["withdrawn"]}
-        return {"job": job_id, **told, "failed": failed, "skipped_files": self.skipped[:MOST_SKIPPED]}
+        told = {"ready": counts["ready"], "unchanged": counts["unchanged"], "skipped": self.skipped, "withdrawn": counts["withdrawn"]}
+        return {"job": job_id, **told, "failed": failed, "skipped_files": self.skipped_files}

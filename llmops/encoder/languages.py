@@ -30,8 +30,8 @@ def _on_card(model: ModelFolder) -> list[str]:
         with (model.folder / "README.md").open(encoding="utf-8", errors="replace") as card:
             matter = _MATTER.match(card.read(_MOST))
         said = yaml.safe_load(matter[1])["language"] if matter else []
-    except (OSError, yaml.YAMLError, ValueError, RecursionError, KeyError, TypeError):
-        return []  # a card may be missing or say anything: it is prose for people, and no part of the model
+    except Exception:  # whatever YAML's own types raise: a card may be missing or say anything, for it is no part of the model
+        return []
     codes = [said] if isinstance(said, str) else said if isinstance(said, list) else []
     known = [re.split("[-_]", code.lower())[0] if isinstance(code, str) else "" for code in codes]
     return known if all(_CODE.fullmatch(code) for code in known) else []

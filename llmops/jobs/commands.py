@@ -9,14 +9,14 @@ import click
 
 from llmops.context import Context, common, group
 from llmops.errors import LLMOpsError
-from llmops.output import as_text
+from llmops.output import as_text, json_text, one_line
 
 if TYPE_CHECKING:
     from llmops.jobs.rows import Job
     from llmops.types import Json
 
 COLUMNS = ["id", "kind", "about", "state", "priority", "position", "waited", "age", "done", "total", "failed", "error"]
-MOST_SHOWN = 20
+MOST_SHOWN, LONGEST_SHOWN = 20, 300
 
 
 @group
@@ -66,18 +66,22 @@ def show(context: Context, job_id: str) -> None:
 
 
 def _emit(context: Context, shown: Json) -> None:
-    """A job for a human: its result field by field below it, as far as that is no long list."""
+    """A job for a human: its result field by field below it, of lists how many and the first; the whole of it is with --json."""
     result = shown["result"] or {}
     lines = [as_text({name: value for name, value in shown.items() if name != "result"})]
-    lines += [f"  {name}: {value}" for name, value in result.items() if isinstance(value, str | int | float)]
-    lines += [f"  {name}: {len(value)}" for name, value in result.items() if isinstance(value, list)]
-    failed = result.get("failed")
-    lines += [f"    {_failure(one)}" for one in (failed[:MOST_SHOWN] if isinstance(failed, list) else [])]
+    for name, value in result.items():
+        if isinstance(value, list):
+            lines.append(f"  {name}: {len(value)}")
+            lines += [f"    {one_line(_told(one))}" for one in value[:MOST_SHOWN]]
+            lines += [f"    and {len(value) - MOST_SHOWN} more"] if len(value) > MOST_SHOWN else []
+        else:
+            text = json_text(value) if isinstance(value, dict) else str(value)
+            lines.append(f"  {name}: {text if len(text) <= LONGEST_SHOWN else f'{len(text)} characters, with --json'}")
     context.emit(shown, "\n".join(lines))
 
 
-def _failure(one: Any) -> str:
-    return f"{one.get('external_id', '?')}: {one.get('error', '')}" if isinstance(one, dict) else str(one)
+def _told(one: Any) -> str:
+    return f"{one['external_id']}: {one['error']}" if isinstance(one, dict) and {"external_id", "error"} <= one.keys() else str(one)
 
 
 @jobs.command()

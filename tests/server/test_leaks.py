@@ -239,7 +239,8 @@ def test_t10_a_job_tells_its_names_to_who_ordered_it_alone(scene: Scene) -> None
     mine = scene.call("bob", "GET", "/api/v1/jobs/{job_id}", None).json()
     assert mine["result"]["failed"] == [{"external_id": "narwhal.md", "error": "no text"}]
     theirs = scene.call("alice", "GET", "/api/v1/jobs/{job_id}", None).json()
-    assert theirs["result"] == {"ready": 2, "unchanged": 0, "skipped": 0, "withdrawn": 0, "failed": 1, "quality": None}
+    assert theirs["result"] == {"ready": 2, "unchanged": 0, "skipped": 0, "withdrawn": 0, "failed": 1, "skipped_files": 0, "quality": None}
+    assert mine["about"].startswith("docs/") and theirs["about"] is None
 
 
 def test_t09_counts_are_of_what_may_be_read(scene: Scene) -> None:

@@ -50,7 +50,7 @@ def test_a_few_words_say_little_against_a_language() -> None:
     assert likelihood("The library opens at nine and closes at five.", {"en"}) == 1.0
     assert likelihood("laser pointers", {"en"}) > 0.5 and likelihood("", {"en"}) > LIKELY
     assert likelihood("Die Bibliothek öffnet um neun Uhr und schließt um fünf.", {"en"}) < 0.001
-    assert likelihood("The library opens at nine.", {"xx"}) == 0.0
+    assert likelihood("The library opens at nine.", {"fil", "de"}) == likelihood("Die Bibliothek öffnet um neun.", ()) == 1.0, "nobody can tell"
 
 
 def test_ranks_are_summed_over_the_legs_that_vote() -> None:

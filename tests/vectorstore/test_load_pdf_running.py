@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import re
+import time
 from collections.abc import Callable, Sequence
 
+import pypdf
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
 from tests.vectorstore import pdf_files
 from vectorstore.load import Fields, Parsed, parse, pdf
+from vectorstore.load.pdf_glyphs import Run, Sheet
+from vectorstore.load.pdf_running import Place, is_page_number, key, running_lines
 
 Lines = Sequence[Sequence[tuple[float, str]] | str]
 
@@ -63,10 +69,89 @@ def test_numbers_that_are_no_pages_number_stay(read) -> None:
 
 
 def test_numbers_that_go_along_with_the_pages_stay_too_where_nothing_says_that_they_are_the_pages(read) -> None:
-    pages = [[f"Certificate {n}", f"2025-03-{n:02}", f"第{n}回 議事録", *BODY] for n in range(1, 7)]
+    pages = [[f"Certificate {n}", f"2025-03-{n:02}", *BODY] for n in range(1, 7)]
     text = read(*pages).text
     for n in range(1, 7):
         assert f"Certificate {n}" in text and f"2025-03-{n:02}" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "value"),
+    [
+        ("", "0{n}/2025"),
+        ("", "{2018 + n}"),
+        ("Payslip for", "0{n}/2025"),
+        ("Invoice no.", "{1000 + n}"),
+        ("Week", "{10 + n}"),
+        ("Score", "{n} of 10"),
+        ("", "Certificate | {1000 + n}"),
+        ("", "Page count: {40 + n}"),
+    ],
+)
+def test_a_value_that_only_looks_like_a_pages_number_stays(read, before, value) -> None:
+    """On each of seven pages, the outermost line."""
+    values = [re.sub(r"\{([^}]*)\}", lambda found, n=n: str(eval(found[1], {"n": n})), value) for n in range(1, 8)]
+    text = " ".join(read(*([[(72.0, before), (200.0, said)] if before else said, *BODY] for said in values)).text.split())
+    assert all(said in text for said in values)
+    assert text.count(before) >= 7 if before else True
+
+
+def test_what_the_file_itself_calls_a_page_is_its_number() -> None:
+    """Its pages are counted from 41."""
+    first = pdf_files.drawn(*(drawn([*BODY, *[""] * 36, f"{40 + n}"]) for n in range(1, 7)))
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(first))
+    writer.set_page_label(0, 5, style="/D", start=41)
+    labelled = io.BytesIO()
+    writer.write(labelled)
+    for content, kept in ((first, True), (labelled.getvalue(), False)):
+        (document,) = parse(content, "file.pdf", Fields())
+        assert isinstance(document, Parsed)
+        assert ("43" in document.text.split()) is kept
+
+
+def test_a_large_line_or_a_bookmark_is_a_heading_on_every_page_that_it_stands_on() -> None:
+    """Slides: three of them go on under one title."""
+
+    def slide(number: int, title: str) -> Callable[[Canvas], None]:
+        def draw(canvas: Canvas) -> None:
+            canvas.bookmarkPage(f"s{number}")
+            canvas.addOutlineEntry(title, f"s{number}", 0)
+            canvas.setFont("Helvetica-Bold", 28 if number % 2 else 11)
+            canvas.drawString(72, 790, title)
+            canvas.setFont("Helvetica", 11)
+            canvas.drawString(72, 600, f"What slide {number} says is said here, in a whole sentence.")
+
+        return draw
+
+    titles = ["Method", "Results", "Results", "Results", "Outlook", "Outlook"]
+    (document,) = parse(pdf_files.drawn(*(slide(n, title) for n, title in enumerate(titles, 1))), "slides.pdf", Fields())
+    assert isinstance(document, Parsed)
+    assert [block.headings for block in document.blocks if block.kind == "paragraph"] == [(title,) for title in titles]
+
+
+def test_what_runs_stands_where_it_stood() -> None:
+    pages = [["Dear customer,", *BODY, *[""] * 34, "ACME Ltd, 5 Main Street"] for _ in range(3)]
+    (document,) = parse(pdf_files.drawn(*(drawn(lines) for lines in pages)), "file.pdf", Fields())
+    assert isinstance(document, Parsed)
+    first = "".join(document.text[block.start : block.end] for block in document.blocks if block.page == 1)
+    assert first.startswith("Dear customer,") and first.endswith("ACME Ltd, 5 Main Street")
+    assert document.text.count("Dear customer,") == document.text.count("ACME Ltd") == 1
+
+
+@pytest.mark.parametrize("text", ["1" + "\u3000" * 100_000 + "x", "- " * 50_000 + "x", "1 of " * 30_000, "第" * 100_000 + "1", "page 1 " * 20_000])
+def test_t55_a_long_line_costs_no_more_than_its_length(text: str) -> None:
+    began = time.process_time()
+    assert not is_page_number(text, Place(2, 9)) and key(text, Place(2, 9)) == text
+    assert time.process_time() - began < 2
+
+
+def test_t55_many_pages_of_running_lines_take_time_linear_in_them() -> None:
+    """2,000 pages of a hundred lines each, all of them in the margin."""
+    runs = [Run(72.0, float(n % 50), 90.0, float(n % 50) + 5, f"line {n}", 9.0) for n in range(100)]
+    sheets = [Sheet(595.0, 842.0, [*runs, Run(72.0, 400.0, 90.0, 410.0, "body", 9.0)], [])] * 2000
+    began = time.process_time()
+    found = running_lines(sheets, [Place(n, 2000) for n in range(1, 2001)])
+    assert time.process_time() - began < 8 and len(found[-1].dropped) == 100 and not found[-1].above
 
 
 def test_rows_of_a_table_that_goes_over_pages_stay(read) -> None:
@@ -77,7 +162,9 @@ def test_rows_of_a_table_that_goes_over_pages_stay(read) -> None:
             assert f"Article {100 * page + row}" in text
 
 
-@pytest.mark.parametrize("footer", ["Page {n} of 6", "Handbook | {n}", "{n} | Handbook", "Handbook, page {n}", "- {n} -"])
+@pytest.mark.parametrize(
+    "footer", ["Page {n} of 6", "Handbook | {n}", "{n} | Handbook", "Handbook, page {n}", "- {n} -", "{n} | Handbook | {n}", "Handbook - {n}/6"]
+)
 def test_headers_and_footers_are_said_once(read, footer) -> None:
     pages = [["Handbook of the harbour, confidential", footer.format(n=n), *BODY[2:], f"What page {n} ends with."] for n in range(1, 7)]
     text = read(*pages).text

@@ -176,3 +176,15 @@ def test_what_is_passed_over_is_named_but_for_hidden_files(tree: Path) -> None:
 def test_a_link_to_nothing_says_so(tree: Path) -> None:
     (tree / "gone.md").symlink_to("nowhere.md")
     assert [one.error for one in walk(tree, [], []) if one.path == "gone.md"] == ["is a link to nothing"]
+
+
+def test_a_link_that_cannot_be_followed_fails_alone(tree: Path) -> None:
+    (tree / "long.md").symlink_to("n" * 300 + ".md")
+    (tree / "self.md").symlink_to("self.md")
+    errors = {one.path: one.error for one in walk(tree, [], [])}
+    assert errors == {"a.md": "", "in/a.md": "", "long.md": "is a link to nothing", "self.md": "is a link to nothing"}
+
+
+def test_links_to_folders_follow_the_patterns(tree: Path) -> None:
+    (tree / "loop").symlink_to(".")
+    assert [one.path for one in walk(tree, ["*.md"], ["in/*"])] == ["a.md"]

@@ -24,7 +24,7 @@ from vectorstore.load.pdf_glyphs import Sheet, sheet_of
 from vectorstore.load.pdf_headings import first_large, mark_headings
 from vectorstore.load.pdf_layout import Part, parts_of
 from vectorstore.load.pdf_plain import plain_texts
-from vectorstore.load.pdf_running import running_lines, without
+from vectorstore.load.pdf_running import Place, running_lines, without
 
 _SHORT = 100
 """Pages of a file whose layout is read in any case."""
@@ -56,12 +56,13 @@ def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
         for_sheets, for_parts = (FOR_SHEETS, _FOR_PARTS) if plain else (_FOR_ALL, _FOR_ALL)
         sheets = _sheets(document, count, lambda: clock.is_past(for_sheets))
         _check_whole(plain or sheets, count)
-        laid_out = _laid_out(sheets, lambda: clock.is_past(for_parts))
+        outline = _outline(document)
+        places = _places(document, count)
+        laid_out = _laid_out(sheets, places, outline, lambda: clock.is_past(for_parts))
         _check_whole(plain or laid_out, count)
         empty = [page for page in range(count) if not (sheets[page].runs if page < len(laid_out) else plain[page])]
         texts = ocr.recognised(document, empty, clock.deadline(_FOR_ALL)) if empty else {}
         metadata = _metadata(document, count, len(empty) - len(texts), count - len(laid_out))
-        outline = _outline(document)
         title = document.get_metadata_value("Title")
     finally:
         document.close()
@@ -109,7 +110,7 @@ def _plain(document: Any, count: int, clock: _Clock) -> list[str]:
     """The words of each page of a file that may be too long to have its layout read; nothing of others."""
     if count <= _SHORT:
         return []
-    found = plain_texts(document, lambda: clock.is_past(_FOR_ALL))
+    found = plain_texts(document, _places(document, count), lambda: clock.is_past(_FOR_ALL))
     _check_whole(found, count)
     return found
 
@@ -136,15 +137,22 @@ def _sheets(document: Any, count: int, is_over: Callable[[], bool]) -> list[Shee
     return sheets
 
 
-def _laid_out(sheets: Sequence[Sheet], is_over: Callable[[], bool]) -> list[list[Part]]:
+def _places(document: Any, count: int) -> list[Place]:
+    return [Place(index + 1, count, clean(document.get_page_label(index))) for index in range(count)]
+
+
+def _laid_out(
+    sheets: Sequence[Sheet], places: Sequence[Place], outline: Mapping[int, Sequence[tuple[int, str]]], is_over: Callable[[], bool]
+) -> list[list[Part]]:
     """What stands on each page, in the order in which it is read, until the time is over."""
-    running = running_lines(sheets)
+    titles = {title for marks in outline.values() for _, title in marks}
+    running = running_lines(sheets, places[: len(sheets)], titles)
     pages: list[list[Part]] = []
     for index, sheet in enumerate(sheets):
         if is_over():
             break
-        said = [Part("running", text, index + 1) for text in running[index].said]
-        pages.append([*parts_of(without(sheet, running[index].dropped), index + 1), *said])
+        above, below = ([Part("running", text, index + 1) for text in said] for said in (running[index].above, running[index].below))
+        pages.append([*above, *parts_of(without(sheet, running[index].dropped), index + 1), *below])
     return pages
 
 

@@ -6,8 +6,7 @@ It is some ten times as fast as the layout, and knows neither columns nor headin
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from itertools import dropwhile, pairwise
 from typing import Any
 
@@ -16,31 +15,29 @@ import pypdfium2
 from vectorstore.load.decode import clean
 from vectorstore.load.lines import goes_on, joined, width
 from vectorstore.load.pdf_glyphs import MOST_GLYPHS, too_many_glyphs
-from vectorstore.load.pdf_running import is_page_number, keys
+from vectorstore.load.pdf_running import Pages, Place, is_page_number, key
 
 _EDGE = 2
 """Lines above and below in which what runs on every page stands."""
-_REPEATED = 3
 _HYPHEN = re.compile(r"[\ufffe\x02](?:\r\n)?")
 """What PDFium makes of a hyphen at the end of a line; it may leave the end itself out."""
 
 
-def plain_texts(document: Any, is_over: Callable[[], bool]) -> list[str]:
+def plain_texts(document: Any, places: Sequence[Place], is_over: Callable[[], bool]) -> list[str]:
     """The text of each page until the time is over: there may be fewer than there are pages."""
-    pages: list[list[str]] = []
-    for number in range(len(document)):
+    read: list[list[str]] = []
+    pages = Pages(len(places))
+    for place in places:
         if is_over():
             break
-        pages.append(_lines(document, number))
-    edges: dict[str, set[int]] = defaultdict(set)
-    for number, lines in enumerate(pages, 1):
-        for key in (key for line in lines[:_EDGE] + lines[-_EDGE:] for key in keys(line, number)):
-            edges[key].add(number)
+        read.append(lines := _lines(document, place.number - 1))
+        for line in lines[:_EDGE] + lines[-_EDGE:]:
+            pages.note(key(line, place), place.number)
     found: list[str] = []
-    for number, lines in enumerate(pages, 1):
+    for place, lines in zip(places, read, strict=False):
         if is_over():
             break
-        found.append(_paragraph(_without_running(lines, edges, number)))
+        found.append(_paragraph(_without_running(lines, pages, place)))
     return found
 
 
@@ -63,11 +60,12 @@ def _text_of(page: Any, number: int) -> str:
     return str(text.get_text_range())
 
 
-def _without_running(lines: list[str], edges: Mapping[str, set[int]], number: int) -> list[str]:
+def _without_running(lines: list[str], pages: Pages, place: Place) -> list[str]:
     """The lines without the page's number, and without headers and footers that a page before has. What may be a text of its own stays."""
 
     def runs(line: str) -> bool:
-        return is_page_number(line, number) or any(len(edges[key]) >= _REPEATED and min(edges[key]) < number for key in keys(line, number))
+        known = key(line, place)
+        return is_page_number(line, place) or (pages.has_enough(known) and not pages.is_first(known, place.number))
 
     if len(lines) <= 2 * _EDGE:
         return lines

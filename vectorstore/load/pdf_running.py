@@ -1,98 +1,126 @@
 """What runs on every page of a PDF: headers, footers, page numbers.
 
-Content must not be taken for it. So only the outermost lines of a page can run; a line runs where the same one stands at the
-edge of other pages, but for the page's number; and what runs is still said once, where it first stands, unless it is
-nothing but the page's number.
+Content must not be taken for it. So only the outermost lines of a page can run, and none that is set as large as a heading or
+is a bookmark; a line runs where the same one stands at the edge of other pages, but for the page's number; and what runs is still said
+once, where it first stands, unless it is nothing but the page's number.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from vectorstore.load.pdf_glyphs import Run, Sheet
 
 MARGIN = 0.12
 """The share of a page's height, above and below, in which running lines stand."""
+_LARGE = 1.3
+"""Times the size of most of the text: what is larger is a heading."""
 _LONGEST = 160
-_WORD = r"(?:\b(?:page|seite|pagina|página|pág\.|p\.)|ページ|頁)\s*"
+_WORD = r"(?:\b(?:page|seite|pagina|página|pág\.|p\.)|ページ|頁)\s*+"
+_TOTAL = r"\s*+(?:/|of|von|sur|de)\s*+(?P<total>\d{1,5})"
 _PAGE_NUMBER = re.compile(
-    rf"[-–—\s]*(?P<word>{_WORD}|第(?=\s*\d+\s*[ペ頁])\s*)?(?P<number>\d{{1,4}})(?:\s*(?:/|of|von|sur|de)\s*\d{{1,4}})?\s*(?:ページ|頁)?[-–—\s]*",
-    re.IGNORECASE,
+    rf"[-–—\s]*+(?P<word>{_WORD}|第(?=\s*+\d+\s*+[ペ頁])\s*+)?(?P<number>\d{{1,5}})(?:{_TOTAL})?+\s*+(?:ページ|頁)?+[-–—\s]*+", re.IGNORECASE
 )
-_INNER_NUMBER = re.compile(
-    "|".join(
-        (
-            rf"{_WORD}(\d{{1,4}})(?=\s*(?:$|[|•·–—,-]|(?:/|of|von|sur|de)\s*\d))",
-            r"(?<!\d)(\d{1,4})(?=\s*(?:ページ|頁))",
-            r"^(\d{1,4})(?=\s*[|•·]|\s+[–—]\s|\s{2})",
-            r"(?<=[|•·–—\s])\s(\d{1,4})$",
-        )
-    ),
-    re.IGNORECASE,
-)
-"""A number within a line that may be the page's: beside a word for it, or set off at either end."""
+_SAID = re.compile(rf"({_WORD})\d{{1,5}}(?=\s*(?:$|[|•·–—,/-]|(?:of|von|sur|de)\s*\d))|(?<!\d)\d{{1,5}}(?=\s*(?:ページ|頁))", re.IGNORECASE)
+"""A number within a line beside a word that says what it is."""
+_SET_OFF = re.compile(rf"^(\d{{1,5}})(?=\s*[|•·]|\s+[–—]\s|\s{{2}})|(?<=[|•·–—\s-])\s(\d{{1,5}})(?:{_TOTAL})?$", re.IGNORECASE)
+"""A number that is set off at either end of a line."""
 
 
-def is_page_number(text: str, page: int) -> bool:
-    """Whether a line is nothing but the number of this page, counted from 1, or says itself that it is a page's number."""
-    number = _PAGE_NUMBER.fullmatch(text)
-    return number is not None and bool(number["word"] or int(number["number"]) == page)
+class Place(NamedTuple):
+    """Where a page stands in its file: its number, counted from 1, of how many, and what the file itself calls it."""
+
+    number: int
+    of: int
+    label: str = ""
+
+    def is_its(self, number: str, total: str | None = None) -> bool:
+        """Whether a number may be this page's, and `total` the last one's. Those of invoices, dates and prices are not."""
+        return (int(number) == self.number or number == self.label) and (total is None or int(total) == self.of)
 
 
-def keys(text: str, page: int) -> Iterator[str]:
-    """What a line is known by on every page that it runs on: its text, and its text but for the page's number.
-
-    A number is the page's if it goes along with the pages, so it is known by its distance from them: those of invoices,
-    dates and prices do not.
-    """
-    if bare := _PAGE_NUMBER.fullmatch(text):
-        yield f"#{int(bare['number']) - page}"
-        return
-    yield text
-    for found in _INNER_NUMBER.finditer(text):
-        place = found.lastindex or 0
-        yield f"{text[: found.start(place)]}#{int(found[place]) - page}{text[found.end(place) :]}"
+def is_page_number(text: str, place: Place) -> bool:
+    """Whether a line is nothing but the number of this page, or says itself that it is a page's number."""
+    found = _PAGE_NUMBER.fullmatch(text) if len(text) < _LONGEST else None
+    return found is not None and bool(found["word"] or place.is_its(found["number"], found["total"]))
 
 
-def enough(pages: int) -> int:
-    """On how many of a file's pages a line must stand to be one that runs."""
-    return 2 if pages < 6 else 3
+def key(text: str, place: Place) -> str:
+    """What a line is known by on every page that it runs on: its text but for the page's number."""
+    if len(text) >= _LONGEST:
+        return text
+    text = _SAID.sub(lambda found: f"{found[1] or ''}#", text)
+    return _SET_OFF.sub(lambda found: "#" if place.is_its(found[1] or found[2], found["total"]) else found[0], text)
+
+
+class Pages:
+    """On how many pages lines stand, and on which first."""
+
+    def __init__(self, count: int) -> None:
+        self._enough = 2 if count < 6 else 3
+        self._first: dict[object, int] = {}
+        self._last: dict[object, int] = {}
+        self._seen: Counter[object] = Counter()
+
+    def note(self, known: object, page: int) -> None:
+        """A line stands on a page; pages come in their order."""
+        self._first.setdefault(known, page)
+        if self._last.get(known) != page:
+            self._last[known] = page
+            self._seen[known] += 1
+
+    def has_enough(self, known: object) -> bool:
+        """Whether it stands on so many pages that it runs."""
+        return self._seen[known] >= self._enough
+
+    def is_first(self, known: object, page: int) -> bool:
+        return self._first[known] == page
 
 
 class Running(NamedTuple):
-    """What runs on a page: the places in its runs, and the lines that no page before it had."""
+    """What runs on a page: the places in its runs, and the lines above and below that no page before it had."""
 
     dropped: set[int]
-    said: list[str]
+    above: list[str]
+    below: list[str]
 
 
-def running_lines(sheets: Sequence[Sheet]) -> list[Running]:
-    """For each page its headers, footers and page numbers."""
-    outer = [[*_lines(sheet, top=True), *_lines(sheet, top=False)] for sheet in sheets]
-    seen: dict[tuple[str, int], set[int]] = defaultdict(set)
-    for page, lines in enumerate(outer, 1):
-        for run in (run for line in lines for _, run in line):
-            for known in _known(run, page):
-                seen[known].add(page)
+def running_lines(sheets: Sequence[Sheet], places: Sequence[Place], titles: Collection[str] = ()) -> list[Running]:
+    """For each page its headers, footers and page numbers. `titles` are those of bookmarks, whose lines are headings."""
+    largest = _LARGE * _usual_size(sheets)
+    pages = Pages(len(sheets))
+    margins = [(_lines(sheet, top=True), _lines(sheet, top=False)) for sheet in sheets]
+    for place, margin in zip(places, margins, strict=True):
+        for run in (run for lines in margin for line in lines for _, run in line):
+            for known in _known(run, place):
+                pages.note(known, place.number)
     found = []
-    for page, sheet in enumerate(sheets, 1):
+    for sheet, place, margin in zip(sheets, places, margins, strict=True):
         dropped: set[int] = set()
-        said: list[str] = []
-        for top in (True, False):
-            for line in _lines(sheet, top=top):
-                if not all(_runs(run, page, seen, len(sheets)) for _, run in line):
+        said: tuple[list[str], list[str]] = [], []
+        for lines, into in zip(margin, said, strict=True):
+            for line in lines:
+                if any(run.size > largest or run.text in titles or not _runs(run, place, pages) for _, run in line):
                     break  # what stands within is the page's own
                 dropped.update(index for index, _ in line)
-                said += [run.text for _, run in line if _is_first(run, page, seen)]
-        found.append(Running(dropped, said) if len(dropped) < len(sheet.runs) else Running(set(), []))
+                into += [run.text for _, run in line if _is_first(run, place, pages)]
+        found.append(Running(dropped, said[0], said[1][::-1]) if len(dropped) < len(sheet.runs) else Running(set(), [], []))
     return found
 
 
 def without(sheet: Sheet, dropped: Collection[int]) -> Sheet:
     return sheet._replace(runs=[run for index, run in enumerate(sheet.runs) if index not in dropped]) if dropped else sheet
+
+
+def _usual_size(sheets: Iterable[Sheet]) -> float:
+    letters: Counter[float] = Counter()
+    for sheet in sheets:
+        for run in sheet.runs:
+            letters[run.size] += len(run.text)
+    return letters.most_common(1)[0][0] if letters else 0.0
 
 
 def _lines(sheet: Sheet, *, top: bool) -> list[list[tuple[int, Run]]]:
@@ -115,18 +143,16 @@ def _overlap(one: Run, other: Run) -> bool:
     return shared > min(one.y1 - one.y0, other.y1 - other.y0) / 2
 
 
-def _known(run: Run, page: int) -> Iterator[tuple[str, int]]:
-    """Its keys at its height; heights that are about equal have one of two in common."""
-    if len(run.text) < _LONGEST:
-        for key in keys(run.text, page):
-            yield key, int(run.y1 / 6) * 2
-            yield key, int((run.y1 + 3) / 6) * 2 + 1
+def _known(run: Run, place: Place) -> tuple[tuple[str, int], tuple[str, int]]:
+    """Its key at its height; heights that are about equal have one of two in common."""
+    text = key(run.text, place)
+    return (text, int(run.y1 / 6) * 2), (text, int((run.y1 + 3) / 6) * 2 + 1)
 
 
-def _runs(run: Run, page: int, seen: Mapping[tuple[str, int], set[int]], pages: int) -> bool:
-    return is_page_number(run.text, page) or any(len(seen[known]) >= enough(pages) for known in _known(run, page))
+def _runs(run: Run, place: Place, pages: Pages) -> bool:
+    return is_page_number(run.text, place) or (len(run.text) < _LONGEST and any(map(pages.has_enough, _known(run, place))))
 
 
-def _is_first(run: Run, page: int, seen: Mapping[tuple[str, int], set[int]]) -> bool:
-    """Whether no page before has this line; no page has its bare number first."""
-    return not _PAGE_NUMBER.fullmatch(run.text) and all(min(seen[known]) == page for known in _known(run, page))
+def _is_first(run: Run, place: Place, pages: Pages) -> bool:
+    """Whether no page before has this line; a page's number is no line of its own."""
+    return not is_page_number(run.text, place) and all(pages.is_first(known, place.number) for known in _known(run, place))
