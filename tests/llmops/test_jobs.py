@@ -34,7 +34,7 @@ def test_a_job_as_the_api_shows_it(store: Store) -> None:
     shown = job.shown_to(OWNER)
     assert shown.pop("created").endswith("Z")
     counted = {"done": 0, "total": 0, "rate": None, "seconds_left": None, "attempts": 0, "started": None, "finished": None}
-    assert shown == {"id": job.id, "kind": "count", "state": "queued", "priority": "bulk", "result": None, "error": None, **counted}
+    assert shown == {"id": job.id, "kind": "count", "state": "queued", "priority": "bulk", "about": "", "result": None, "error": None, **counted}
     assert job.id.startswith("job_")
     assert len(job.id) == 36
     assert store.read(lambda c: rows.get(c, "dev", job.id)) is None, "a workspace does not see another's jobs"

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -63,12 +64,23 @@ def ids(server: Server) -> dict[str, list[str]]:
             rows = client.get("/api/v1/documents", params={"collection": collection, "limit": 20}).json()["data"]
             found[kind] = [row["document_id"] for row in rows]
         over = [finished(client, client.post("/api/v1/documents", json={"collection": "more", "documents": [text]}))["id"] for text in texts[:8]]
-        with server.store() as store:  # what can be tried again
-            store.write(lambda c: c.execute(update(jobs).where(jobs.c.id.in_(over)).values(state="failed", error="broken")))
+        failed, running = over[:4], over[4:]  # what can be tried again, and what another host runs, as long as nobody cancels it
+        elsewhere = {"state": "running", "owner": "elsewhere", "lease_until": time.time() + 3000, "lane": "", "finished_at": None}
+        with server.store() as store:
+            store.write(lambda c: c.execute(update(jobs).where(jobs.c.id.in_(failed)).values(state="failed", error="broken")))
+            store.write(lambda c: c.execute(update(jobs).where(jobs.c.id.in_(running)).values(elsewhere)))
         answer = client.post("/v1/chat/completions", json={"model": "rag", "messages": QUESTION}).json()["llmops"]["answer_id"]
         spare = [client.post("/api/v1/keys", json={"name": f"spare-{n}", "role": "application"}).json()["name"] for n in range(20)]
         chunks = client.get(f"/api/v1/documents/{found['documents'][0]}").raise_for_status().json()["chunks"]
-    return {**found, "chunks": [chunk["chunk_id"] for chunk in chunks], "jobs": [job["id"], *over], "answers": [answer], "keys": spare}
+    return {
+        **found,
+        "chunks": [chunk["chunk_id"] for chunk in chunks],
+        "jobs": [job["id"], *over],
+        "failed": failed,
+        "running": running,
+        "answers": [answer],
+        "keys": spare,
+    }
 
 
 @pytest.fixture(scope="module")
