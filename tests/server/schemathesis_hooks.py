@@ -39,12 +39,16 @@ BEYOND_A_SCHEMA = {
         "acl": _LIST,
     },
 }
+# A version of a withdrawn document is still served where it is named: earlier answers can be explained by it.
+OF_A_VERSION = {"GET /api/v1/documents/{document_id}/text", "GET /api/v1/documents/{document_id}/original"}
 BEYOND_A_FORM = {r"(metadata|acl)\b.*": "JSON within a field of a form"}
 
 
 @schemathesis.hook
 def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
     """Whether a failure is one."""
+    if type(failure).__name__ == "UseAfterFree" and (case.query or {}).get("version") is not None:
+        return context.operation.label not in OF_A_VERSION
     if type(failure).__name__ != "RejectedPositiveData" or response.status_code != 422:
         return True
     fields = {**BEYOND_A_SCHEMA.get(context.operation.label, {}), **(BEYOND_A_FORM if case.media_type == "multipart/form-data" else {})}
