@@ -63,7 +63,7 @@ def ids(server: Server) -> dict[str, list[str]]:
             job = finished(client, client.post("/api/v1/documents", json={"collection": collection, "documents": texts}))
             rows = client.get("/api/v1/documents", params={"collection": collection, "limit": 20}).json()["data"]
             found[kind] = [row["document_id"] for row in rows]
-        over = [finished(client, client.post("/api/v1/documents", json={"collection": "more", "documents": [text]}))["id"] for text in texts[:8]]
+        over = [finished(client, client.post("/api/v1/documents", json={"collection": "more", "documents": [text]}))["id"] for text in texts[:14]]
         failed, running = over[:4], over[4:]  # what can be tried again, and what another host runs, as long as nobody cancels it
         elsewhere = {"state": "running", "owner": "elsewhere", "lease_until": time.time() + 3000, "lane": "", "finished_at": None}
         with server.store() as store:
