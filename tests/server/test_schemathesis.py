@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,9 +54,12 @@ def server(
         yield open_things.enter_context(serving_docs(tmp_path_factory.mktemp("contract"), toml, url))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def ids(server: Server) -> dict[str, list[str]]:
-    """Things of the workspace poc, by kind: several, for each may be withdrawn or revoked. Those in `shared` may become unreadable."""
+    """Things of the workspace poc, by kind: several, for each may be withdrawn or revoked. Those in `shared` may become unreadable.
+
+    Made anew for each test, for what a test withdraws or cancels is no good for the next.
+    """
     with server.client() as client:
         texts = [{"external_id": f"{n}.md", "text": f"# Page {n}\n\nPress Ctrl-C to stop server {n}.\n"} for n in range(20)]
         found: dict[str, list[str]] = {"collections": ["docs", "more"]}
@@ -70,7 +74,7 @@ def ids(server: Server) -> dict[str, list[str]]:
             store.write(lambda c: c.execute(update(jobs).where(jobs.c.id.in_(failed)).values(state="failed", error="broken")))
             store.write(lambda c: c.execute(update(jobs).where(jobs.c.id.in_(running)).values(elsewhere)))
         answer = client.post("/v1/chat/completions", json={"model": "rag", "messages": QUESTION}).json()["llmops"]["answer_id"]
-        spare = [client.post("/api/v1/keys", json={"name": f"spare-{n}", "role": "application"}).json()["name"] for n in range(20)]
+        spare = [client.post("/api/v1/keys", json={"name": f"spare-{n}-{uuid.uuid4().hex}", "role": "application"}).json()["name"] for n in range(20)]
         chunks = client.get(f"/api/v1/documents/{found['documents'][0]}").raise_for_status().json()["chunks"]
     return {
         **found,
