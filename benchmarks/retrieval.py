@@ -99,7 +99,7 @@ def rankings(home: Home, searcher: Searcher, name: str, question: str) -> dict[s
 
 
 def measure(home: Home, searcher: Searcher, name: str, chosen: Set) -> None:
-    figure = (lambda ranked, relevant: ndcg(ranked, relevant, 10)) if chosen.figure == "nDCG@10" else hit
+    figure = ndcg if chosen.figure == "nDCG@10" else hit
     questions = list(chosen.questions())
     values: dict[str, list[float]] = {"dense": [], "lexical": [], "fused": []}
     began = time.perf_counter()

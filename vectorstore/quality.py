@@ -171,8 +171,8 @@ def _gaps(found: Iterable[Row]) -> list[Json]:
 
 def _kind(external_id: str) -> str:
     """What kind of file a document comes from, as its id tells: an attachment, the file of a row, or the file itself; "" where it does not."""
-    first, *_, last = [external_id, *external_id.split("#")]
-    return loader_for(last) or loader_for(first.split("#")[0]) or ""
+    parts = external_id.split("#")
+    return loader_for(parts[-1]) or loader_for(parts[0]) or ""
 
 
 def _exact(profiled: Iterable[Row]) -> list[list[Row]]:

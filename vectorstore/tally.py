@@ -10,6 +10,7 @@ from llmops.types import Json
 
 if TYPE_CHECKING:
     from vectorstore.publishing import Step
+
 MOST_SKIPPED = 100
 """So many files that were skipped are named."""
 

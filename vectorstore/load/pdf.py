@@ -52,12 +52,12 @@ def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
         if count > limits.pages:
             raise OverLimit(f"has {count:,} pages, {limits.pages:,} are read", hint="split it, or raise [parsing] max_pages in llmops.toml")
         refuse_lost_pages(content, count)
-        plain = _plain(document, count, clock)
+        places = [Place(index + 1, count, clean(document.get_page_label(index))) for index in range(count)]
+        plain = _plain(document, places, clock)
         for_sheets, for_parts = (FOR_SHEETS, _FOR_PARTS) if plain else (_FOR_ALL, _FOR_ALL)
         sheets = _sheets(document, count, lambda: clock.is_past(for_sheets))
         _check_whole(plain or sheets, count)
         outline = _outline(document)
-        places = _places(document, count)
         laid_out = _laid_out(sheets, places, outline, lambda: clock.is_past(for_parts))
         _check_whole(plain or laid_out, count)
         empty = [page for page in range(count) if not (sheets[page].runs if page < len(laid_out) else plain[page])]
@@ -106,12 +106,12 @@ def _opened(content: bytes) -> Any:
         raise InvalidInput("broken PDF: it cannot be opened", hint="save it again from a PDF reader, or copy it again") from error
 
 
-def _plain(document: Any, count: int, clock: _Clock) -> list[str]:
+def _plain(document: Any, places: Sequence[Place], clock: _Clock) -> list[str]:
     """The words of each page of a file that may be too long to have its layout read; nothing of others."""
-    if count <= _SHORT:
+    if len(places) <= _SHORT:
         return []
-    found = plain_texts(document, _places(document, count), lambda: clock.is_past(_FOR_ALL))
-    _check_whole(found, count)
+    found = plain_texts(document, places, lambda: clock.is_past(_FOR_ALL))
+    _check_whole(found, len(places))
     return found
 
 
@@ -135,10 +135,6 @@ def _sheets(document: Any, count: int, is_over: Callable[[], bool]) -> list[Shee
     if broken == count:
         raise InvalidInput("broken PDF: none of its pages can be read", hint="save it again from a PDF reader, or copy it again")
     return sheets
-
-
-def _places(document: Any, count: int) -> list[Place]:
-    return [Place(index + 1, count, clean(document.get_page_label(index))) for index in range(count)]
 
 
 def _laid_out(

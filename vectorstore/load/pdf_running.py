@@ -92,21 +92,20 @@ def running_lines(sheets: Sequence[Sheet], places: Sequence[Place], titles: Coll
     """For each page its headers, footers and page numbers. `titles` are those of bookmarks, whose lines are headings."""
     largest = _LARGE * _usual_size(sheets)
     pages = Pages(len(sheets))
-    margins = [(_lines(sheet, top=True), _lines(sheet, top=False)) for sheet in sheets]
+    margins = [(_lines(sheet, place, top=True), _lines(sheet, place, top=False)) for sheet, place in zip(sheets, places, strict=True)]
     for place, margin in zip(places, margins, strict=True):
-        for run in (run for lines in margin for line in lines for _, run in line):
-            for known in _known(run, place):
-                pages.note(known, place.number)
+        for known in (known for lines in margin for line in lines for outer in line for known in outer.known):
+            pages.note(known, place.number)
     found = []
     for sheet, place, margin in zip(sheets, places, margins, strict=True):
         dropped: set[int] = set()
         said: tuple[list[str], list[str]] = [], []
         for lines, into in zip(margin, said, strict=True):
             for line in lines:
-                if any(run.size > largest or run.text in titles or not _runs(run, place, pages) for _, run in line):
+                if any(outer.run.size > largest or outer.run.text in titles or not outer.runs(pages) for outer in line):
                     break  # what stands within is the page's own
-                dropped.update(index for index, _ in line)
-                into += [run.text for _, run in line if _is_first(run, place, pages)]
+                dropped.update(outer.at for outer in line)
+                into += [outer.run.text for outer in line if outer.is_first(pages, place.number)]
         found.append(Running(dropped, said[0], said[1][::-1]) if len(dropped) < len(sheet.runs) else Running(set(), [], []))
     return found
 
@@ -123,17 +122,40 @@ def _usual_size(sheets: Iterable[Sheet]) -> float:
     return letters.most_common(1)[0][0] if letters else 0.0
 
 
-def _lines(sheet: Sheet, *, top: bool) -> list[list[tuple[int, Run]]]:
-    """The runs of one margin and their places, line by line, the outermost first."""
+class _Outer(NamedTuple):
+    """A run in a margin, `at` its index among those of the page, and what it is known by: heights about equal have one of two keys in common."""
+
+    at: int
+    run: Run
+    known: tuple[tuple[str, int], tuple[str, int]]
+    is_number: bool
+    """Of the page, and nothing else."""
+
+    def runs(self, pages: Pages) -> bool:
+        return self.is_number or (len(self.run.text) < _LONGEST and any(map(pages.has_enough, self.known)))
+
+    def is_first(self, pages: Pages, page: int) -> bool:
+        """Whether no page before has this line; a page's number is no line of its own."""
+        return not self.is_number and all(pages.is_first(known, page) for known in self.known)
+
+
+def _outer(index: int, run: Run, place: Place) -> _Outer:
+    text = key(run.text, place)
+    known = (text, int(run.y1 / 6) * 2), (text, int((run.y1 + 3) / 6) * 2 + 1)
+    return _Outer(index, run, known, is_page_number(run.text, place))
+
+
+def _lines(sheet: Sheet, place: Place, *, top: bool) -> list[list[_Outer]]:
+    """The runs of one margin, line by line, the outermost first."""
     inside = (run.y1 < MARGIN * sheet.height if top else run.y0 > (1 - MARGIN) * sheet.height for run in sheet.runs)
-    placed = [(index, run) for (index, run), is_inside in zip(enumerate(sheet.runs), inside, strict=True) if is_inside]
-    placed.sort(key=lambda one: one[1].y0 if top else -one[1].y1)
-    lines: list[list[tuple[int, Run]]] = []
-    for index, run in placed:
-        if lines and _overlap(lines[-1][0][1], run):
-            lines[-1].append((index, run))
+    placed = [_outer(index, run, place) for (index, run), is_inside in zip(enumerate(sheet.runs), inside, strict=True) if is_inside]
+    placed.sort(key=lambda outer: outer.run.y0 if top else -outer.run.y1)
+    lines: list[list[_Outer]] = []
+    for outer in placed:
+        if lines and _overlap(lines[-1][0].run, outer.run):
+            lines[-1].append(outer)
         else:
-            lines.append([(index, run)])
+            lines.append([outer])
     return lines
 
 
@@ -141,18 +163,3 @@ def _overlap(one: Run, other: Run) -> bool:
     """Whether two runs stand on one line."""
     shared = min(one.y1, other.y1) - max(one.y0, other.y0)
     return shared > min(one.y1 - one.y0, other.y1 - other.y0) / 2
-
-
-def _known(run: Run, place: Place) -> tuple[tuple[str, int], tuple[str, int]]:
-    """Its key at its height; heights that are about equal have one of two in common."""
-    text = key(run.text, place)
-    return (text, int(run.y1 / 6) * 2), (text, int((run.y1 + 3) / 6) * 2 + 1)
-
-
-def _runs(run: Run, place: Place, pages: Pages) -> bool:
-    return is_page_number(run.text, place) or (len(run.text) < _LONGEST and any(map(pages.has_enough, _known(run, place))))
-
-
-def _is_first(run: Run, place: Place, pages: Pages) -> bool:
-    """Whether no page before has this line; a page's number is no line of its own."""
-    return not is_page_number(run.text, place) and all(pages.is_first(known, place.number) for known in _known(run, place))
