@@ -63,7 +63,7 @@ def ids(server: Server) -> dict[str, list[str]]:
     with server.client() as client:
         texts = [{"external_id": f"{n}.md", "text": f"# Page {n}\n\nPress Ctrl-C to stop server {n}.\n"} for n in range(20)]
         found: dict[str, list[str]] = {"collections": ["docs", "more"]}
-        for collection, kind in (("more", "documents"), ("shared", "sharable")):
+        for collection, kind in (("more", "documents"), ("shared", "sharable"), ("answered", "kept")):
             job = finished(client, client.post("/api/v1/documents", json={"collection": collection, "documents": texts}))
             rows = client.get("/api/v1/documents", params={"collection": collection, "limit": 20}).json()["data"]
             found[kind] = [row["document_id"] for row in rows]
@@ -73,7 +73,9 @@ def ids(server: Server) -> dict[str, list[str]]:
         with server.store() as store:
             store.write(lambda c: c.execute(update(jobs).where(jobs.c.id.in_(failed)).values(state="failed", error="broken")))
             store.write(lambda c: c.execute(update(jobs).where(jobs.c.id.in_(running)).values(elsewhere)))
-        answer = client.post("/v1/chat/completions", json={"model": "rag", "messages": QUESTION}).json()["llmops"]["answer_id"]
+        # Answers are shown as long as what they are made from: no operation is given a document of `answered`.
+        asked = {"model": "rag", "messages": QUESTION, "llmops": {"collection": "answered"}}
+        answers = [client.post("/v1/chat/completions", json=asked).json()["llmops"]["answer_id"] for _ in range(5)]
         spare = [client.post("/api/v1/keys", json={"name": f"spare-{n}-{uuid.uuid4().hex}", "role": "application"}).json()["name"] for n in range(20)]
         chunks = client.get(f"/api/v1/documents/{found['documents'][0]}").raise_for_status().json()["chunks"]
     return {
@@ -82,7 +84,7 @@ def ids(server: Server) -> dict[str, list[str]]:
         "jobs": [job["id"], *over],
         "failed": failed,
         "running": running,
-        "answers": [answer],
+        "answers": answers,
         "keys": spare,
     }
 
