@@ -1,40 +1,50 @@
-"""Fusion of the legs' rankings. A leg that cannot read the query's language has no vote."""
+"""Fusion of the legs' scores. How much the dense leg counts depends on how well the encoder reads the query."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from enum import Enum
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from llmops.text import scripts
+from vectorstore.index.postings import K1, Statistics
 from vectorstore.language import likelihood
+from vectorstore.legs import Candidates, Scores, ranked
 
 if TYPE_CHECKING:
     from llmops.types import Embedder
 
-RRF = 60
-"""Cormack, Clarke and Büttcher, Reciprocal Rank Fusion (SIGIR 2009)."""
 READABLE = 0.5
-"""The dense leg votes if the encoder reads at least this share of the query's letters."""
+"""The encoder reads a query's script if its vocabulary has words in that of at least this share of the letters."""
 LIKELY = 0.05
-"""... and if no language that it does not read is more than twenty times as likely as those that it reads."""
+"""... and its language if no language that it does not read is more than twenty times as likely as those that it reads."""
 
 
-def voting_legs(query: str, encoder: Embedder) -> frozenset[str]:
-    """The legs whose ranking counts for this query: the dense one where the encoder reads its script and its language."""
-    read = sum(share for script, share in scripts(query).items() if script in encoder.scripts)
-    if read < READABLE or likelihood(query, encoder.languages) < LIKELY:
-        return frozenset({"lexical"})
-    return frozenset({"dense", "lexical"})
+class Reading(Enum):
+    """How well an encoder reads a query; the value is the weight of the cosine beside BM25 (docs/decisions/014)."""
+
+    LANGUAGE = 0.35
+    SCRIPT = 0.15
+    NOTHING = 0.0
 
 
-def fuse(legs: Mapping[str, Mapping[int, float]], voting: frozenset[str]) -> dict[int, float]:
-    """Reciprocal ranks, summed over the voting legs: scores by chunk row, best first.
+def reading(query: str, encoder: Embedder) -> Reading:
+    """Whether the encoder reads the query's language, its script alone, or neither."""
+    if sum(share for script, share in scripts(query).items() if script in encoder.scripts) < READABLE:
+        return Reading.NOTHING
+    return Reading.LANGUAGE if likelihood(query, encoder.languages) >= LIKELY else Reading.SCRIPT
 
-    Where none of the voting legs found anything, the others are better than nothing.
+
+def fuse(found: Candidates, statistics: Statistics, how: Reading) -> Scores:
+    """`weight` x cosine + (1 - `weight`) x BM25 as a share of the most that the query's terms could give: by chunk row, best first.
+
+    A query that the encoder cannot read finds what shares a term with it; where nothing does, the cosine is better than nothing.
     """
-    heard = [scores for leg, scores in legs.items() if leg in voting and scores] or [scores for scores in legs.values() if scores]
-    fused: dict[int, float] = {}
-    for scores in heard:
-        for rank, row in enumerate(scores, 1):
-            fused[row] = fused.get(row, 0.0) + 1 / (RRF + rank)
-    return dict(sorted(fused.items(), key=lambda item: -item[1]))
+    most = sum(statistics.weights.values()) * (K1 + 1)
+    share: NDArray[np.float64] = found.bm25.astype(np.float64) / most if most else np.zeros(len(found.rows))
+    if how is Reading.NOTHING:
+        shares = share > 0
+        return ranked(found.rows[shares], share[shares]) if shares.any() else ranked(found.rows, found.cosines)
+    return ranked(found.rows, how.value * found.cosines + (1 - how.value) * share)

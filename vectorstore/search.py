@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from llmops.encoder.sound import embed
 from llmops.errors import InvalidInput
 from llmops.types import Asker, Hit, Passage, Snapshot, Vectors
 from vectorstore.filters import Predicate, compile_filter
-from vectorstore.fusion import fuse, voting_legs
-from vectorstore.index.postings import Mask, Statistics, score, weigh
-from vectorstore.index.scan import nearest, top
-from vectorstore.index.view import Moment, View
+from vectorstore.fusion import Reading, fuse, reading
+from vectorstore.index.postings import Statistics, weigh
+from vectorstore.index.view import View
+from vectorstore.legs import Scores, candidates
 from vectorstore.rows import collections
 from vectorstore.rows.hits import passages
 
@@ -33,15 +31,13 @@ FORMER_TURN = 2000
 LEG_DEPTH = 100
 """How deep each leg is read, at least, before the fusion."""
 
-Scores = dict[int, float]
-"""Scores by chunk row, best first."""
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a search found, as of which snapshot, and the seconds of each of its parts.
 
-    `legs` has the scores of all that each leg found, by chunk row and best first, whether it votes or not.
+    `legs` has what each leg gives to all that either found, by chunk row and best first, however little it counts; `reading`
+    says how well the encoder reads the query.
     """
 
     hits: tuple[Hit, ...]
@@ -49,7 +45,7 @@ class Found:
     snapshot: Snapshot
     query_vector: Vectors
     encoder: str
-    voting: frozenset[str]
+    reading: Reading
     statistics: Statistics
     seconds: Mapping[str, float]
 
@@ -108,13 +104,13 @@ class Searcher:
         masks = moment.masks(as_of, slots)
         timer.lap("plan")
         statistics = weigh([(part.segment.postings, mask) for part, mask in zip(moment.parts, masks, strict=True)], query)
-        legs = {"dense": _dense(moment, masks, vector, k), "lexical": _lexical(moment, masks, statistics, k)}
-        voting = voting_legs(query, self._home.encoder)
-        ranked = fuse(legs, voting)
+        found = candidates(moment.parts, masks, vector, statistics, max(k, LEG_DEPTH))
+        how = reading(query, self._home.encoder)
+        ranking, legs = fuse(found, statistics, how), found.legs()
         timer.lap("scan")
-        hits = _hits(connection, ranked, legs, asker, as_of, k)
+        hits = _hits(connection, ranking, legs, asker, as_of, k)
         timer.lap("rows")
-        return Found(hits, legs, Snapshot(now.name, as_of), vector, now.encoder, voting, statistics, timer.seconds)
+        return Found(hits, legs, Snapshot(now.name, as_of), vector, now.encoder, how, statistics, timer.seconds)
 
     def _view(self, collection: collections.Collection) -> View:
         with self._lock:
@@ -123,10 +119,10 @@ class Searcher:
             return self._views[collection.id]
 
 
-def _hits(connection: Connection, ranked: Scores, legs: Mapping[str, Scores], asker: Asker, as_of: int, k: int) -> tuple[Hit, ...]:
+def _hits(connection: Connection, ranking: Scores, legs: Mapping[str, Scores], asker: Asker, as_of: int, k: int) -> tuple[Hit, ...]:
     """The best `k` that are there. Rows are asked again whether they may be read: a mistake in the masks must not become a leak."""
     hits: list[Hit] = []
-    best = iter(ranked.items())
+    best = iter(ranking.items())
     while len(hits) < k and (some := dict(islice(best, k))):
         found = passages(connection, list(some), asker, as_of)
         hits += [_hit(found[row], row, value, legs) for row, value in some.items() if row in found]
@@ -145,35 +141,6 @@ def _check(query: str, k: int, longest: int) -> None:
     if not 1 <= k <= MOST_HITS:
         hint = "ask for fewer hits" if k > 0 else "ask for one hit at least"
         raise InvalidInput(f"k is {k}, it must be between 1 and {MOST_HITS}", hint=hint, param="k")
-
-
-def _dense(moment: Moment, masks: list[Mask], vector: Vectors, k: int) -> Scores:
-    """The nearest chunks over all parts."""
-    rows, cosines = [], []
-    for part, mask in zip(moment.parts, masks, strict=True):
-        positions, values = nearest(part.segment, mask, vector, max(k, LEG_DEPTH))
-        rows.append(part.segment.rows[positions])
-        cosines.append(values)
-    return _best(rows, cosines, k)
-
-
-def _lexical(moment: Moment, masks: list[Mask], statistics: Statistics, k: int) -> Scores:
-    """The chunks of the best BM25 over all parts; only those that share a term."""
-    rows, values = [], []
-    for part, mask in zip(moment.parts, masks, strict=True):
-        scores = score(part.segment.postings, mask, statistics)
-        positions = np.flatnonzero(scores)
-        rows.append(part.segment.rows[positions])
-        values.append(scores[positions])
-    return _best(rows, values, k)
-
-
-def _best(rows: list[Any], values: list[Any], k: int) -> Scores:
-    if not rows:
-        return {}
-    all_rows, all_values = np.concatenate(rows), np.concatenate(values)
-    best = top(all_values, max(k, LEG_DEPTH))
-    return dict(zip(all_rows[best].tolist(), all_values[best].tolist(), strict=True))
 
 
 class _Timer:

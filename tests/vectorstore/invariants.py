@@ -9,9 +9,11 @@ from sqlalchemy import func, select
 
 from llmops.home import Home
 from llmops.types import Asker
+from vectorstore.index.postings import Statistics
 from vectorstore.index.view import View
+from vectorstore.legs import candidates
 from vectorstore.rows import collections
-from vectorstore.search import Searcher, _dense
+from vectorstore.search import Searcher
 from vectorstore.tables import FOREVER, chunks, documents, vectors, versions
 
 OWNER = Asker("poc", owner=True, role="admin")
@@ -65,7 +67,8 @@ def _check_index(connection, view, collection) -> None:
     for row in found:
         same_text[row.text_hash].add(row.row)
     for row in {row.text_hash: row for row in found}.values():
-        nearest = _dense(moment, masks, np.frombuffer(row.vector, "<f4"), len(same_text[row.text_hash]))
+        vector, as_many = np.frombuffer(row.vector, "<f4"), len(same_text[row.text_hash])
+        nearest = candidates(moment.parts, masks, vector, Statistics(0, 0.0, {}), as_many).legs()["dense"]
         best = max(nearest.values())
         lost = [one for one in same_text[row.text_hash] if nearest.get(one, -1.0) < best - 1e-5]
         assert not lost, f"chunks {lost} are not found by their own vectors"

@@ -25,9 +25,9 @@ def nearest(segment: Segment, mask: Mask, query: Vectors, k: int) -> tuple[NDArr
     allowed = np.flatnonzero(mask)
     if len(allowed) > max(GATHER, 4 * k):
         allowed = _scan(segment, mask, query, max(RESCORED, 2 * k))
-    cosines = _cosines(segment.vectors[allowed], query)
-    best = top(cosines, k)
-    return allowed[best], cosines[best]
+    near = cosines(segment.vectors[allowed], query)
+    best = top(near, k)
+    return allowed[best], near[best]
 
 
 def _scan(segment: Segment, mask: Mask, query: Vectors, keep: int) -> NDArray[np.int64]:
@@ -39,7 +39,7 @@ def _scan(segment: Segment, mask: Mask, query: Vectors, keep: int) -> NDArray[np
     return np.flatnonzero(distances <= np.partition(distances, keep - 1)[keep - 1])
 
 
-def _cosines(vectors: Vectors, query: Vectors) -> NDArray[np.float32]:
+def cosines(vectors: Vectors, query: Vectors) -> NDArray[np.float32]:
     """Cosines of unit vectors, each computed alone: BLAS gives a row another last bit by its place in the matrix.
 
     A snapshot then ranks alike in every process, however its chunks lie in segments.
