@@ -61,7 +61,7 @@ HOMES = {
     "urllib.request": HTTP,
     "http.client": HTTP,
     "pypdfium2": ["vectorstore/load/pdf*.py", "vectorstore/load/ocr.py"],
-    "pypdf": ["vectorstore/load/pdf_bounds.py"],
+    "pypdf": ["vectorstore/load/pdf_bounds.py", "vectorstore/load/pdf_labels.py"],
     "reportlab": [],
     "openai": [],
     "litellm": [],  # two of its releases of 2026 carried malware

@@ -56,8 +56,8 @@ def drawn(*pages: Callable[[Canvas], None], title: str = "") -> bytes:
     return file.getvalue()
 
 
-def scanned(*texts: str, first: str = "") -> bytes:
-    """A document whose pages are pictures of these texts, after one page of real text where there is a `first`."""
+def scanned(*texts: str, first: str = "", stamp: str = "") -> bytes:
+    """A document whose pages are pictures of these texts, after one page of real text where there is a `first`, each under a `stamp`."""
 
     def written(canvas: Canvas, text: str) -> None:
         canvas.setFont("Helvetica", 16)
@@ -68,12 +68,14 @@ def scanned(*texts: str, first: str = "") -> bytes:
         document = pypdfium2.PdfDocument(drawn(partial(written, text=text)))
         picture = ImageReader(document[0].render(scale=200 / 72).to_pil())
         document.close()
-        pages.append(partial(_show, picture=picture))
+        pages.append(partial(_show, picture=picture, stamp=stamp))
     return drawn(*pages)
 
 
-def _show(canvas: Canvas, picture: ImageReader) -> None:
+def _show(canvas: Canvas, picture: ImageReader, stamp: str) -> None:
     canvas.drawImage(picture, 0, 0, 595, 842)
+    canvas.setFont("Helvetica", 9)
+    canvas.drawString(72, 815, stamp.format(page=canvas.getPageNumber()))
 
 
 def paragraph(text: str, style: ParagraphStyle = BODY) -> Flowable:

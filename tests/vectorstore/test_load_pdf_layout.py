@@ -10,6 +10,7 @@ from reportlab.pdfgen.canvas import Canvas
 from llmops.errors import InvalidInput
 from tests.vectorstore import pdf_files as pdf
 from vectorstore.load import Fields, Parsed, parse
+from vectorstore.load import pdf as loader
 from vectorstore.load.limits import can_read_pictures
 
 SENTENCE = "The committee considered every proposal that members had sent before the end of the period, one after the other."
@@ -163,6 +164,24 @@ def test_pages_without_text_are_said(no_ocr: None) -> None:
     with pytest.raises(InvalidInput, match=r"^no text: its page is an image$") as refused:
         load(pdf.scanned("A scanned page."))
     assert "tesseract" in str(refused.value.hint)
+
+
+STAMP = "Case 1:20-cv-01234  Filed 03/04/25  Page {page} of 3"
+SCANS = [f"The harbour bridge number {n} was reopened." for n in range(1, 4)]
+
+
+def test_a_scan_under_a_stamp_has_no_text_of_its_own(no_ocr: None) -> None:
+    document = load(pdf.scanned(*SCANS, stamp=STAMP))
+    assert document.metadata["pages_without_text"] == 3 and "Page 1 of 3" in document.text
+
+
+@needs_ocr
+def test_a_scan_under_a_stamp_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seconds in (1.0, 0.0):  # by its layout, and by its words alone
+        monkeypatch.setattr(loader, "FOR_SHEETS", seconds)
+        monkeypatch.setattr(loader, "_SHORT", int(100 * seconds))
+        document = load(pdf.scanned(*SCANS, stamp=STAMP))
+        assert "pages_without_text" not in document.metadata and all(text in document.text for text in SCANS)
 
 
 @needs_ocr

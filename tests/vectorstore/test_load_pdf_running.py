@@ -14,7 +14,8 @@ from reportlab.pdfgen.canvas import Canvas
 from tests.vectorstore import pdf_files
 from vectorstore.load import Fields, Parsed, parse, pdf
 from vectorstore.load.pdf_glyphs import Run, Sheet
-from vectorstore.load.pdf_running import Place, is_page_number, key, running_lines
+from vectorstore.load.pdf_numbers import Place, is_number, marks
+from vectorstore.load.pdf_running import running_lines
 
 Lines = Sequence[Sequence[tuple[float, str]] | str]
 
@@ -141,7 +142,7 @@ def test_what_runs_stands_where_it_stood() -> None:
 @pytest.mark.parametrize("text", ["1" + "\u3000" * 100_000 + "x", "- " * 50_000 + "x", "1 of " * 30_000, "第" * 100_000 + "1", "page 1 " * 20_000])
 def test_t55_a_long_line_costs_no_more_than_its_length(text: str) -> None:
     began = time.process_time()
-    assert not is_page_number(text, Place(2, 9)) and key(text, Place(2, 9)) == text
+    assert not is_number(text, Place(2, 9)) and not marks(text, Place(2, 9))
     assert time.process_time() - began < 2
 
 
@@ -197,3 +198,153 @@ def test_a_running_line_is_no_heading_of_what_follows() -> None:
     assert isinstance(document, Parsed)
     assert {block.headings for block in document.blocks if block.page and block.page > 1} == {("Ships",)}
     assert document.text.count("The harbour's handbook") == 1
+
+
+def test_rows_at_the_edge_of_a_page_stay_whole_though_each_of_their_cells_was_there_before(read) -> None:
+    rows = [(hall, state) for hall in ("Hall A", "Hall B", "Hall C") for state in ("open", "closed", "dry")]
+    text = " ".join(read(*([[(72.0, hall), (250.0, state)], *BODY] for hall, state in rows)).text.split())
+    assert text.count("Hall") == len(rows) and sum(map(text.count, ("open", "closed", "dry"))) == len(rows)
+
+
+def test_what_stands_at_the_edge_of_a_few_of_many_pages_stays(read) -> None:
+    """A deposition: some answers are short, and some of those begin a page."""
+    pages = [["A. Yes." if n % 7 == 3 else f"Q. And what of day {n}, when", *BODY] for n in range(1, 41)]
+    assert read(*pages).text.count("A. Yes.") == sum(n % 7 == 3 for n in range(1, 41))
+
+
+@pytest.mark.parametrize("values", [[4, 2, 7], [1], [3, 2, 9, 1]])
+def test_a_value_that_is_the_pages_number_by_chance_stays(read, values: list[int]) -> None:
+    text = " ".join(read(*([[(72.0, "Parcels:"), (200.0, str(value))], *BODY] for value in values)).text.split())
+    assert all(f"Parcels: {value}" in text for value in values)
+
+
+def test_the_first_row_of_a_table_of_numbers_stays(read) -> None:
+    text = read([[(72.0, "1"), (200.0, "1")], [(72.0, "2"), (200.0, "4")], [(72.0, "3"), (200.0, "9")], *BODY]).text
+    assert re.sub(r"\W", "", text).startswith("112439")
+
+
+@pytest.mark.parametrize("said", ["1 Ibid., p. {}", "Ibid., page {}", "See page {}", "vgl. Seite {}", "Page {}"])
+def test_pages_of_other_texts_that_a_line_names_stay(read, said: str) -> None:
+    numbers = [45, 78, 112, 30, 8]
+    text = read(*([said.format(number), *BODY] for number in numbers)).text
+    assert all(said.format(number) in text for number in numbers)
+
+
+NUMBERS = """{n}; Page: {n}; Page No. {n} of 6; Pg. {n}; [Page {n}]; (Page {n}); ({n}); {n} of 6 pages; Seite: {n}; Blatt {n}; S. {n};
+Pagina {n} di 6; Pagina {n} van 6; Sida {n} av 6; Strona {n} z 6; {roman}; - {roman} -; Page {roman}"""
+
+
+@pytest.mark.parametrize("number", re.split(r";\s", NUMBERS))
+def test_a_pages_number_is_said_in_many_ways(read, number: str) -> None:
+    romans = ["", "i", "ii", "iii", "iv", "v", "vi"]
+    pages = [["The harbour, confidential", number.format(n=n, roman=romans[n]), *BODY[2:], f"What page {n} ends with."] for n in range(1, 7)]
+    text = read(*pages).text
+    assert text.count("confidential") == 1
+    assert all(number.format(n=n, roman=romans[n]) not in text.split("\n") for n in range(2, 7))
+    assert all(f"What page {n} ends with." in text for n in range(1, 7))
+
+
+@pytest.mark.parametrize(
+    "number", ["３／６", "３／６ページ", "－３－", "― 3 ―", "ー 3 ー", "（3）", "【3】", "P3", "ページ：3", "第3页", "第3ページ／全6ページ", "3頁"]
+)
+def test_a_pages_number_is_known_in_japanese_and_chinese(number: str) -> None:
+    """On a page: PDFium and the fonts at hand are not what is tried here."""
+    lines = [Run(270.0, 800.0, 330.0, 810.0, number.replace("3", str(n)).replace("３", "０１２３４５６"[n]), 9.0) for n in range(1, 7)]
+    body = Run(72.0, 400.0, 90.0, 410.0, "本文", 9.0)
+    found = running_lines([Sheet(595.0, 842.0, [line, body], []) for line in lines], [Place(n, 6) for n in range(1, 7)])
+    assert [running.dropped for running in found] == [{0}] * 6
+
+
+def test_a_title_a_little_larger_than_the_text_is_a_heading_on_every_page() -> None:
+    def slide(number: int, title: str) -> Callable[[Canvas], None]:
+        def draw(canvas: Canvas) -> None:
+            canvas.setFont("Helvetica", 24)
+            canvas.drawString(72, 790, title)
+            canvas.setFont("Helvetica", 20)
+            canvas.drawString(72, 600, f"What slide {number} says is said here, in a sentence.")
+
+        return draw
+
+    titles = ["Method", "Results", "Results", "Outlook", "Results"]
+    (document,) = parse(pdf_files.drawn(*(slide(n, title) for n, title in enumerate(titles, 1))), "slides.pdf", Fields())
+    assert isinstance(document, Parsed)
+    assert [block.headings for block in document.blocks if block.kind == "paragraph"] == [(title,) for title in titles]
+
+
+def test_a_header_runs_though_it_is_a_bookmark_of_the_page_where_its_chapter_begins() -> None:
+    def page(number: int) -> Callable[[Canvas], None]:
+        def draw(canvas: Canvas) -> None:
+            if number == 1:
+                canvas.bookmarkPage("a")
+                canvas.addOutlineEntry("Introduction", "a", 0)
+            drawn(["Introduction", "Harbour Ltd, confidential", *BODY])(canvas)
+
+        return draw
+
+    (document,) = parse(pdf_files.drawn(*map(page, range(1, 9))), "report.pdf", Fields())
+    assert isinstance(document, Parsed)
+    assert document.text.count("Introduction") <= 2 and document.text.count("confidential") <= 2
+    assert all(
+        block.headings == ("Introduction",) for block in document.blocks if block.kind == "paragraph" and "Line" in document.text[block.start :]
+    )
+
+
+def test_a_long_footer_and_one_of_several_cells_are_said_once_in_their_order() -> None:
+    legal = "This document holds what is confidential of ACME Ltd and its affiliates; use or copying by others than its reader is forbidden." * 2
+    sheets = [
+        Sheet(
+            595.0,
+            842.0,
+            [
+                Run(72.0, 400.0, 90.0, 410.0, "body " * 100, 9.0),
+                Run(30.0, 800.0, 560.0, 806.0, legal, 6.0),
+                Run(400.0, 816.0, 500.0, 825.0, "Bank 999", 9.0),
+                Run(30.0, 816.0, 100.0, 825.0, "ACME Ltd", 9.0),
+                Run(200.0, 815.0, 300.0, 825.0, "VAT 123", 9.0),
+            ],
+            [],
+        )
+    ] * 4
+    found = running_lines(sheets, [Place(n, 4) for n in range(1, 5)])
+    assert found[0].below == [legal, "ACME Ltd  VAT 123  Bank 999"] and not found[0].above
+    assert all(running.dropped == {1, 2, 3, 4} and not running.below for running in found[1:])
+
+
+LABELS = {
+    "a tree that leads back to itself": (b"6 0 R", b"<</Kids[6 0 R]>>"),
+    "two that lead to each other": (b"6 0 R", b"<</Kids[7 0 R]/Limits[0 9]>>", b"<</Kids[6 0 R]/Limits[0 9]>>"),
+    "a number of two thousand million letters": (b"<</Nums[0<</S/a/St 2147483647>>]>>",),
+    "half a character": (b"<</Nums[0<</P<FEFFD800>/S/D>>]>>",),
+    "a long prefix": (b"<</Nums[0<</P(%s)/S/D>>]>>" % (b"A" * 2_000_000),),
+    "no tree": (b"7",),
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_t55_labels_of_pages_that_lie_keep_no_page_from_being_read(labels: tuple[bytes, ...]) -> None:
+    """PDFium's own reading of the first four ends the process, or does not end."""
+    text = b"BT /F1 12 Tf 72 700 Td (One line.) Tj ET"
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R/Resources<</Font<</F1 3 0 R>>>>>>"
+    catalog = b"<</Type/Catalog/Pages 2 0 R/PageLabels %s>>" % labels[0]
+    content = pdf_files.objects(
+        catalog,
+        b"<</Type/Pages/Count 1/Kids[5 0 R]>>",
+        pdf_files.FONT,
+        b"<</Length %d>>stream\n%s\nendstream" % (len(text), text),
+        page,
+        *labels[1:],
+    )
+    (document,) = parse(content, "file.pdf", Fields())
+    assert isinstance(document, Parsed) and document.text == "One line."
+
+
+def test_t55_a_title_cut_in_the_middle_of_a_character_is_read() -> None:
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf_files.drawn(drawn(BODY))))
+    cut = pypdf.generic.ByteStringObject("A ship \ud83d".encode("utf-16-be", "surrogatepass"))
+    cut = pypdf.generic.ByteStringObject(b"\xfe\xff" + bytes(cut))
+    assert writer._info is not None
+    writer._info[pypdf.generic.NameObject("/Title")] = writer._info[pypdf.generic.NameObject("/Author")] = cut
+    file = io.BytesIO()
+    writer.write(file)
+    (document,) = parse(file.getvalue(), "file.pdf", Fields())
+    assert isinstance(document, Parsed) and document.title.startswith("A ship") and "Line 3" in document.text

@@ -25,6 +25,9 @@ PREFERRED = ("eng", "jpn")
 """Languages that come first, where Tesseract has them."""
 _MOST_LANGUAGES = 3
 _MANY_PATHS = 50
+FILLED = 0.5
+"""Of a page's area: a picture that covers more may be the page itself."""
+_IMAGES = (pypdfium2.raw.FPDF_PAGEOBJ_IMAGE,)
 
 
 def hint() -> str:
@@ -55,6 +58,28 @@ def languages() -> str:
     there = [name for line in lines if (name := line.strip()) and name not in ("osd", "equ")]
     first = [name for name in PREFERRED if name in there]
     return "+".join([*first, *(name for name in there if name not in first)][:_MOST_LANGUAGES])
+
+
+def is_filled(document: Any, number: int) -> bool:
+    """Whether a picture covers most of a page, as that of a scanned one does."""
+    try:
+        page = document[number]
+    except pypdfium2.PdfiumError:
+        return False
+    try:
+        width, height = page.get_size()
+        return any(_covered(picture.get_bounds(), width, height) > FILLED for picture in page.get_objects(filter=_IMAGES, max_depth=3))
+    except pypdfium2.PdfiumError:
+        return False
+    finally:
+        page.close()
+
+
+def _covered(bounds: tuple[float, float, float, float], width: float, height: float) -> float:
+    """The share of a page's area that a box takes."""
+    left, bottom, right, top = bounds
+    shown = max(min(right, width) - max(left, 0.0), 0.0) * max(min(top, height) - max(bottom, 0.0), 0.0)
+    return shown / (width * height) if width > 0 and height > 0 else 0.0
 
 
 def _page(document: Any, number: int, seconds: float) -> list[str]:

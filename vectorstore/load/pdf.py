@@ -5,14 +5,17 @@ PDFium reads the file; where each letter stands, how large and how heavy it is, 
 
 from __future__ import annotations
 
+import ctypes
 import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
 import pypdfium2
+from pypdfium2 import raw
 
 from llmops.errors import InvalidInput
 from vectorstore.load import ocr
@@ -21,16 +24,20 @@ from vectorstore.load.limits import OverLimit, can_read_pictures, now
 from vectorstore.load.parsed import NO_TEXT, PLAIN_PAGES, UNREAD_PAGES, Failed, Fields, Parsed, TextBuilder
 from vectorstore.load.pdf_bounds import refuse_bombs, refuse_lost_pages
 from vectorstore.load.pdf_glyphs import Sheet, sheet_of
-from vectorstore.load.pdf_headings import first_large, mark_headings
+from vectorstore.load.pdf_headings import bare, first_large, mark_headings
+from vectorstore.load.pdf_labels import page_labels
 from vectorstore.load.pdf_layout import Part, parts_of
+from vectorstore.load.pdf_numbers import Place
 from vectorstore.load.pdf_plain import plain_texts
-from vectorstore.load.pdf_running import Place, running_lines, without
+from vectorstore.load.pdf_running import left_of, running_lines, within_margins
 
 _SHORT = 100
 """Pages of a file whose layout is read in any case."""
 FOR_SHEETS, _FOR_PARTS, _FOR_ALL = 0.6, 0.7, 0.8
 """By when, as a share of a file's time, its pages are read: less than all of it, so that the reason can be told."""
 _MOST_BOOKMARKS = 5000
+_STAMPED, _STAMP = 3, 200
+"""Lines and characters that a page may have besides a picture: where of its words it is not known where they stand."""
 _NO_TITLE = re.compile(r"untitled|microsoft word|powerpoint|\.(?:docx?|pdf|pptx?|tex|indd|qxd)$|^\W*$|^\w+_\w+$", re.IGNORECASE)
 _DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?")
 _PASSWORD = 4
@@ -52,7 +59,7 @@ def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
         if count > limits.pages:
             raise OverLimit(f"has {count:,} pages, {limits.pages:,} are read", hint="split it, or raise [parsing] max_pages in llmops.toml")
         refuse_lost_pages(content, count)
-        places = [Place(index + 1, count, clean(document.get_page_label(index))) for index in range(count)]
+        places = [Place(index + 1, count, clean(label)) for index, label in enumerate(page_labels(content, count))]
         plain = _plain(document, places, clock)
         for_sheets, for_parts = (FOR_SHEETS, _FOR_PARTS) if plain else (_FOR_ALL, _FOR_ALL)
         sheets = _sheets(document, count, lambda: clock.is_past(for_sheets))
@@ -60,18 +67,19 @@ def load(content: bytes, name: str, fields: Fields) -> list[Parsed | Failed]:
         outline = _outline(document)
         laid_out = _laid_out(sheets, places, outline, lambda: clock.is_past(for_parts))
         _check_whole(plain or laid_out, count)
-        empty = [page for page in range(count) if not (sheets[page].runs if page < len(laid_out) else plain[page])]
-        texts = ocr.recognised(document, empty, clock.deadline(_FOR_ALL)) if empty else {}
+        empty = [page for page in range(count) if _is_picture(document, page, sheets[page] if page < len(laid_out) else plain[page])]
+        recognised = ocr.recognised(document, empty, clock.deadline(_FOR_ALL)) if empty else {}
+        texts = _beyond(recognised, {page: _read(sheets[page] if page < len(laid_out) else plain[page]) for page in recognised})
         metadata = _metadata(document, count, len(empty) - len(texts), count - len(laid_out))
-        title = document.get_metadata_value("Title")
+        title = _property(document, "Title")
     finally:
         document.close()
-    parts = [part for page, found in enumerate(laid_out) for part in (_recognised(texts[page], page) if page in texts else found)]
+    parts = [part for page, found in enumerate(laid_out) for part in [*found, *_recognised(texts.get(page, ()), page)]]
     mark_headings(parts, outline)
     large = next(first_large(parts), "")
     builder = _built(parts)
     for page in range(len(laid_out), count):
-        _add_plainly(builder, page + 1, texts.get(page) or [plain[page]], outline)
+        _add_plainly(builder, page + 1, [*filter(None, [plain[page]]), *texts.get(page, ())], outline)
     if builder.is_empty:
         raise _no_text(count)
     stem = PurePosixPath(name).stem
@@ -141,14 +149,13 @@ def _laid_out(
     sheets: Sequence[Sheet], places: Sequence[Place], outline: Mapping[int, Sequence[tuple[int, str]]], is_over: Callable[[], bool]
 ) -> list[list[Part]]:
     """What stands on each page, in the order in which it is read, until the time is over."""
-    titles = {title for marks in outline.values() for _, title in marks}
-    running = running_lines(sheets, places[: len(sheets)], titles)
+    running = running_lines(sheets, places[: len(sheets)], outline)
     pages: list[list[Part]] = []
     for index, sheet in enumerate(sheets):
         if is_over():
             break
         above, below = ([Part("running", text, index + 1) for text in said] for said in (running[index].above, running[index].below))
-        pages.append([*above, *parts_of(without(sheet, running[index].dropped), index + 1), *below])
+        pages.append([*above, *parts_of(left_of(sheet, running[index]), index + 1), *below])
     return pages
 
 
@@ -157,6 +164,23 @@ def _check_whole(read: Sequence[object], count: int) -> None:
     if len(read) < count:
         reason = f"takes longer than {now().seconds * _FOR_ALL:.0f} seconds: {len(read):,} of {count:,} pages were read"
         raise OverLimit(reason, hint="split it, or raise [parsing] seconds in llmops.toml")
+
+
+def _is_picture(document: Any, page: int, read: Sheet | str) -> bool:
+    """Whether a page has no text of its own, or a stamp, a header or a number alone above a picture that fills it."""
+    if not isinstance(read, str):
+        return not read.runs or (within_margins(read) and ocr.is_filled(document, page))
+    return not read or (read.count("\n") < _STAMPED and len(read) < _STAMP and ocr.is_filled(document, page))
+
+
+def _beyond(recognised: Mapping[int, Sequence[str]], read: Mapping[int, str]) -> dict[int, list[str]]:
+    """What was recognised on pages besides what could be read there: a stamp is in the picture too."""
+    new = {page: [text for text in texts if bare(text) not in bare(read[page])] for page, texts in recognised.items()}
+    return {page: texts for page, texts in new.items() if texts}
+
+
+def _read(page: Sheet | str) -> str:
+    return page if isinstance(page, str) else " ".join(run.text for run in page.runs)
 
 
 def _recognised(paragraphs: Sequence[str], page: int) -> list[Part]:
@@ -172,7 +196,7 @@ def _outline(document: Any) -> dict[int, list[tuple[int, str]]]:
         goal = bookmark.get_dest()
         index = goal.get_index() if goal else None
         if index is not None:
-            found[index + 1].append((bookmark.level + 1, bookmark.get_title()))
+            found[index + 1].append((bookmark.level + 1, clean(_spelled(partial(raw.FPDFBookmark_GetTitle, bookmark)))))
     return found
 
 
@@ -182,11 +206,22 @@ def _metadata(document: Any, count: int, unread: int, plain: int) -> dict[str, s
         metadata[UNREAD_PAGES] = unread
     if plain:
         metadata[PLAIN_PAGES] = plain
-    if author := " ".join(clean(document.get_metadata_value("Author")).split()):
+    if author := " ".join(clean(_property(document, "Author")).split()):
         metadata["author"] = author
-    if date := _DATE.match(document.get_metadata_value("CreationDate")):
+    if date := _DATE.match(_property(document, "CreationDate")):
         metadata["created"] = "-".join(filter(None, date.groups()))
     return metadata
+
+
+def _property(document: Any, name: str) -> str:
+    return _spelled(partial(raw.FPDF_GetMetaText, document, name.encode() + b"\0"))
+
+
+def _spelled(write: Callable[[Any, int], int]) -> str:
+    """What PDFium writes into a buffer of so many bytes. A file may cut its text in the middle of a character."""
+    buffer = ctypes.create_string_buffer(size := write(None, 0))
+    write(buffer, size)
+    return buffer.raw.decode("utf-16-le", "replace").rstrip("\0")
 
 
 def _built(parts: Sequence[Part]) -> TextBuilder:

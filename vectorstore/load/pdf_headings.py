@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from vectorstore.load.pdf_layout import Part
 
+LARGE = 1.15
+"""Times the size of most of the text: what is larger is a heading."""
 _LONGEST = 160
 _NUMBERING = re.compile(
     r"(?:(?P<dotted>\d{1,2}(?:\.\d{1,2}){0,5})\.?|(?P<top>(?:chapter|part|appendix|kapitel)\s+\w{1,4}|第\s*\d{1,3}\s*[章部編]))[\s:.　]+\S",
@@ -58,7 +60,7 @@ def _style(part: Part) -> tuple[float, bool]:
 def _looks_like_one(part: Part, body: float, bold_body: bool) -> bool:
     if part.kind != "paragraph" or len(part.text) > _LONGEST or part.lines > 3 or not _LETTER.search(part.text):
         return False
-    if part.size >= 1.15 * body:
+    if part.size >= LARGE * body:
         return not (_ENDS_A_SENTENCE.search(part.text) and part.size < 1.3 * body)
     if part.size < 0.98 * body or _ENDS_A_SENTENCE.search(part.text):
         return False
@@ -76,18 +78,26 @@ def _depth(text: str) -> int:
 
 
 def _by_outline(part: Part, outline: Mapping[int, Sequence[tuple[int, str]]]) -> bool:
-    if part.kind != "paragraph" or len(part.text) > 2 * _LONGEST or part.page not in outline:
-        return False
-    text = _bare(part.text)
-    for level, title in outline[part.page]:
-        bare = _bare(title)
-        if bare and (text == bare or (text.endswith(bare) and _depth(part.text) and len(text) - len(bare) < 12)):
-            part.level = level
-            return True
-    return False
+    """Whether a paragraph is a bookmark of its page, whose level it then has."""
+    if part.kind == "paragraph" and (level := is_bookmark(part.text, outline.get(part.page, ()))):
+        part.level = level
+    return part.level > 0
 
 
-def _bare(text: str) -> str:
+def is_bookmark(text: str, titles: Sequence[tuple[int, str]]) -> int:
+    """The level of the first of these bookmarks that a line names, with or without a number before it; 0 where it names none."""
+    if not titles or len(text) > 2 * _LONGEST:
+        return 0
+    spelled = bare(text)
+    for level, title in titles:
+        name = bare(title)
+        if name and (spelled == name or (spelled.endswith(name) and _depth(text) and len(spelled) - len(name) < 12)):
+            return level
+    return 0
+
+
+def bare(text: str) -> str:
+    """A text without its spaces and its case."""
     return _SPACES.sub("", text).casefold()
 
 

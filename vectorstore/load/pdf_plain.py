@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from itertools import dropwhile, pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 import pypdfium2
@@ -15,7 +15,8 @@ import pypdfium2
 from vectorstore.load.decode import clean
 from vectorstore.load.lines import goes_on, joined, width
 from vectorstore.load.pdf_glyphs import MOST_GLYPHS, too_many_glyphs
-from vectorstore.load.pdf_running import Pages, Place, is_page_number, key
+from vectorstore.load.pdf_numbers import Place
+from vectorstore.load.pdf_running import Line, Pages, line_of
 
 _EDGE = 2
 """Lines above and below in which what runs on every page stands."""
@@ -26,13 +27,13 @@ _HYPHEN = re.compile(r"[\ufffe\x02](?:\r\n)?")
 def plain_texts(document: Any, places: Sequence[Place], is_over: Callable[[], bool]) -> list[str]:
     """The text of each page until the time is over: there may be fewer than there are pages."""
     read: list[list[str]] = []
-    pages = Pages(len(places))
+    pages = Pages()
     for place in places:
         if is_over():
             break
         read.append(lines := _lines(document, place.number - 1))
-        for line in lines[:_EDGE] + lines[-_EDGE:]:
-            pages.note(key(line, place), place.number)
+        for line in _edges(lines, place).values():
+            pages.note(line, place.number)
     found: list[str] = []
     for place, lines in zip(places, read, strict=False):
         if is_over():
@@ -60,18 +61,20 @@ def _text_of(page: Any, number: int) -> str:
     return str(text.get_text_range())
 
 
+def _edges(lines: Sequence[str], place: Place) -> dict[int, Line]:
+    """The outermost lines by their index, below from -1 down; none of a page that has no others."""
+    if len(lines) <= 2 * _EDGE:
+        return {}
+    return {index: line_of([lines[index]], place, [index]) for index in range(-_EDGE, _EDGE)}
+
+
 def _without_running(lines: list[str], pages: Pages, place: Place) -> list[str]:
     """The lines without the page's number, and without headers and footers that a page before has. What may be a text of its own stays."""
-
-    def runs(line: str) -> bool:
-        known = key(line, place)
-        return is_page_number(line, place) or (pages.has_enough(known) and not pages.is_first(known, place.number))
-
-    if len(lines) <= 2 * _EDGE:
-        return lines
-    above = list(dropwhile(runs, lines[:_EDGE]))
-    below = list(dropwhile(runs, reversed(lines[-_EDGE:])))
-    return [*above, *lines[_EDGE:-_EDGE], *reversed(below)]
+    edges = _edges(lines, place)
+    above = list(takewhile(lambda index: pages.runs(edges[index]), range(_EDGE))) if edges else []
+    below = list(takewhile(lambda index: pages.runs(edges[index]), range(-1, -_EDGE - 1, -1))) if edges else []
+    said = {index % len(lines) for index in [*above, *below] if pages.is_said(edges[index], place.number)}
+    return [line for index, line in enumerate(lines) if index not in said]
 
 
 def _paragraph(lines: list[str]) -> str:

@@ -1,83 +1,97 @@
 """What runs on every page of a PDF: headers, footers, page numbers.
 
 Content must not be taken for it. So only the outermost lines of a page can run, and none that is set as large as a heading or
-is a bookmark; a line runs where the same one stands at the edge of other pages, but for the page's number; and what runs is still said
-once, where it first stands, unless it is nothing but the page's number.
+is a bookmark of its page; a line runs where the same one, as a whole, stands at the same place of enough pages, but for the page's
+number, which has to go along with the pages; and what runs is still said once, where it first stands, unless it is nothing but the number.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from vectorstore.load.pdf_glyphs import Run, Sheet
+from vectorstore.load.pdf_headings import LARGE, is_bookmark
+from vectorstore.load.pdf_numbers import Mark, Place, is_number, marks, says_page, spelled, without
 
 MARGIN = 0.12
 """The share of a page's height, above and below, in which running lines stand."""
-_LARGE = 1.3
-"""Times the size of most of the text: what is larger is a heading."""
-_LONGEST = 160
-_WORD = r"(?:\b(?:page|seite|pagina|página|pág\.|p\.)|ページ|頁)\s*+"
-_TOTAL = r"\s*+(?:/|of|von|sur|de)\s*+(?P<total>\d{1,5})"
-_PAGE_NUMBER = re.compile(
-    rf"[-–—\s]*+(?P<word>{_WORD}|第(?=\s*+\d+\s*+[ペ頁])\s*+)?(?P<number>\d{{1,5}})(?:{_TOTAL})?+\s*+(?:ページ|頁)?+[-–—\s]*+", re.IGNORECASE
-)
-_SAID = re.compile(rf"({_WORD})\d{{1,5}}(?=\s*(?:$|[|•·–—,/-]|(?:of|von|sur|de)\s*\d))|(?<!\d)\d{{1,5}}(?=\s*(?:ページ|頁))", re.IGNORECASE)
-"""A number within a line beside a word that says what it is."""
-_SET_OFF = re.compile(rf"^(\d{{1,5}})(?=\s*[|•·]|\s+[–—]\s|\s{{2}})|(?<=[|•·–—\s-])\s(\d{{1,5}})(?:{_TOTAL})?$", re.IGNORECASE)
-"""A number that is set off at either end of a line."""
+ENOUGH = 3
+"""Pages on which a line runs, ..."""
+DENSE = 3
+"""... at least every third one between its first and its last: what stands on a few of many pages is repeated by chance."""
+_HEIGHT = 6.0
+"""Points. Lines whose heights differ by less than half of it stand at the same place."""
+_JOINT = "  "
 
 
-class Place(NamedTuple):
-    """Where a page stands in its file: its number, counted from 1, of how many, and what the file itself calls it."""
+class Key(NamedTuple):
+    """What a line is known by on every page that it runs on: its place, its cells, and how far the number in them is ahead of the page's."""
 
-    number: int
-    of: int
-    label: str = ""
-
-    def is_its(self, number: str, total: str | None = None) -> bool:
-        """Whether a number may be this page's, and `total` the last one's. Those of invoices, dates and prices are not."""
-        return (int(number) == self.number or number == self.label) and (total is None or int(total) == self.of)
+    place: Hashable
+    cells: tuple[str, ...]
+    ahead: int | None
 
 
-def is_page_number(text: str, place: Place) -> bool:
-    """Whether a line is nothing but the number of this page, or says itself that it is a page's number."""
-    found = _PAGE_NUMBER.fullmatch(text) if len(text) < _LONGEST else None
-    return found is not None and bool(found["word"] or place.is_its(found["number"], found["total"]))
+class Line(NamedTuple):
+    """A line at the edge of a page: the keys that it may be known by, and whether it says nothing but the page's number."""
+
+    keys: tuple[Key, ...]
+    is_number: bool
+    says_page: bool
 
 
-def key(text: str, place: Place) -> str:
-    """What a line is known by on every page that it runs on: its text but for the page's number."""
-    if len(text) >= _LONGEST:
-        return text
-    text = _SAID.sub(lambda found: f"{found[1] or ''}#", text)
-    return _SET_OFF.sub(lambda found: "#" if place.is_its(found[1] or found[2], found["total"]) else found[0], text)
+def line_of(cells: Sequence[str], page: Place, places: Sequence[Hashable]) -> Line:
+    """A line by the texts of its cells. `places` are names of where it stands, one of which it shares with the same line of another page."""
+    texts = tuple(map(spelled, cells))
+    found = [(cell, mark) for cell, text in enumerate(texts) for mark in marks(text, page)]
+    # A number may stand at both ends of a line, and that of the last page beside its own.
+    together = [tuple(one for one in found if one[1].ahead == ahead) for ahead in {mark.ahead for _, mark in found}]
+    masks = dict.fromkeys([*together, *((one,) for one in found)])
+    named = [Key("", texts, None), *(Key("", _masked(texts, mask), mask[0][1].ahead) for mask in masks)]
+    keys = [key._replace(place=place) for key in named for place in places]
+    only_number = all(is_number(text, page) for text in texts)
+    if only_number:
+        keys += [Key("anywhere", ("#",), mask[0][1].ahead) for mask in together]
+    return Line(tuple(keys), only_number, all(says_page(text, page) for text in texts))
+
+
+def _masked(texts: Sequence[str], numbers: Sequence[tuple[int, Mark]]) -> tuple[str, ...]:
+    return tuple(without(text, [mark for of, mark in numbers if of == cell]) for cell, text in enumerate(texts))
 
 
 class Pages:
-    """On how many pages lines stand, and on which first."""
+    """On how many pages lines stand, on which first, and on which last."""
 
-    def __init__(self, count: int) -> None:
-        self._enough = 2 if count < 6 else 3
-        self._first: dict[object, int] = {}
-        self._last: dict[object, int] = {}
-        self._seen: Counter[object] = Counter()
+    def __init__(self) -> None:
+        self._first: dict[Key, int] = {}
+        self._last: dict[Key, int] = {}
+        self._seen: Counter[Key] = Counter()
 
-    def note(self, known: object, page: int) -> None:
+    def note(self, line: Line, page: int) -> None:
         """A line stands on a page; pages come in their order."""
-        self._first.setdefault(known, page)
-        if self._last.get(known) != page:
-            self._last[known] = page
-            self._seen[known] += 1
+        for key in line.keys:
+            self._first.setdefault(key, page)
+            if self._last.get(key) != page:
+                self._last[key] = page
+                self._seen[key] += 1
 
-    def has_enough(self, known: object) -> bool:
-        """Whether it stands on so many pages that it runs."""
-        return self._seen[known] >= self._enough
+    def runs(self, line: Line) -> bool:
+        return line.says_page or any(map(self._runs, line.keys))
 
-    def is_first(self, known: object, page: int) -> bool:
-        return self._first[known] == page
+    def is_said(self, line: Line, page: int) -> bool:
+        """Whether a page before has this running line; one that is the page's number alone need not be said at all."""
+        if line.says_page:
+            return True
+        running = [key for key in line.keys if self._runs(key)]
+        if line.is_number and any(key.ahead is not None for key in running):
+            return True
+        return any(self._first[key] < page for key in running)
+
+    def _runs(self, key: Key) -> bool:
+        seen = self._seen[key]
+        return seen >= ENOUGH and DENSE * seen > self._last[key] - self._first[key]
 
 
 class Running(NamedTuple):
@@ -88,75 +102,79 @@ class Running(NamedTuple):
     below: list[str]
 
 
-def running_lines(sheets: Sequence[Sheet], places: Sequence[Place], titles: Collection[str] = ()) -> list[Running]:
-    """For each page its headers, footers and page numbers. `titles` are those of bookmarks, whose lines are headings."""
-    largest = _LARGE * _usual_size(sheets)
-    pages = Pages(len(sheets))
+def running_lines(sheets: Sequence[Sheet], places: Sequence[Place], outline: Mapping[int, Sequence[tuple[int, str]]] | None = None) -> list[Running]:
+    """For each page its headers, footers and page numbers. `outline`: by page, the levels and titles of the bookmarks that lead there."""
+    largest = LARGE * _usual_size(sheets)
+    pages = Pages()
     margins = [(_lines(sheet, place, top=True), _lines(sheet, place, top=False)) for sheet, place in zip(sheets, places, strict=True)]
     for place, margin in zip(places, margins, strict=True):
-        for known in (known for lines in margin for line in lines for outer in line for known in outer.known):
-            pages.note(known, place.number)
+        for outer in [*margin[0], *margin[1]]:
+            pages.note(outer.line, place.number)
     found = []
     for sheet, place, margin in zip(sheets, places, margins, strict=True):
+        titles = (outline or {}).get(place.number, ())
         dropped: set[int] = set()
         said: tuple[list[str], list[str]] = [], []
         for lines, into in zip(margin, said, strict=True):
-            for line in lines:
-                if any(outer.run.size > largest or outer.run.text in titles or not outer.runs(pages) for outer in line):
+            for outer in lines:
+                if outer.size > largest or is_bookmark(outer.text, titles) or not pages.runs(outer.line):
                     break  # what stands within is the page's own
-                dropped.update(outer.at for outer in line)
-                into += [outer.run.text for outer in line if outer.is_first(pages, place.number)]
+                dropped.update(outer.at)
+                if not pages.is_said(outer.line, place.number):
+                    into.append(outer.text)
         found.append(Running(dropped, said[0], said[1][::-1]) if len(dropped) < len(sheet.runs) else Running(set(), [], []))
     return found
 
 
-def without(sheet: Sheet, dropped: Collection[int]) -> Sheet:
-    return sheet._replace(runs=[run for index, run in enumerate(sheet.runs) if index not in dropped]) if dropped else sheet
+def left_of(sheet: Sheet, running: Running) -> Sheet:
+    """The page without what runs on it."""
+    return sheet._replace(runs=[run for index, run in enumerate(sheet.runs) if index not in running.dropped]) if running.dropped else sheet
+
+
+def within_margins(sheet: Sheet) -> bool:
+    """Whether all that is written on a page stands where headers and footers do."""
+    return all(_is_inside(sheet, run, top=True) or _is_inside(sheet, run, top=False) for run in sheet.runs)
 
 
 def _usual_size(sheets: Iterable[Sheet]) -> float:
     letters: Counter[float] = Counter()
     for sheet in sheets:
         for run in sheet.runs:
-            letters[run.size] += len(run.text)
+            letters[round(run.size * 2) / 2] += len(run.text)
     return letters.most_common(1)[0][0] if letters else 0.0
 
 
 class _Outer(NamedTuple):
-    """A run in a margin, `at` its index among those of the page, and what it is known by: heights about equal have one of two keys in common."""
+    """A line in a margin: the indexes of its runs among those of the page, its text and its largest letters."""
 
-    at: int
-    run: Run
-    known: tuple[tuple[str, int], tuple[str, int]]
-    is_number: bool
-    """Of the page, and nothing else."""
-
-    def runs(self, pages: Pages) -> bool:
-        return self.is_number or (len(self.run.text) < _LONGEST and any(map(pages.has_enough, self.known)))
-
-    def is_first(self, pages: Pages, page: int) -> bool:
-        """Whether no page before has this line; a page's number is no line of its own."""
-        return not self.is_number and all(pages.is_first(known, page) for known in self.known)
+    at: tuple[int, ...]
+    text: str
+    size: float
+    line: Line
 
 
-def _outer(index: int, run: Run, place: Place) -> _Outer:
-    text = key(run.text, place)
-    known = (text, int(run.y1 / 6) * 2), (text, int((run.y1 + 3) / 6) * 2 + 1)
-    return _Outer(index, run, known, is_page_number(run.text, place))
-
-
-def _lines(sheet: Sheet, place: Place, *, top: bool) -> list[list[_Outer]]:
-    """The runs of one margin, line by line, the outermost first."""
-    inside = (run.y1 < MARGIN * sheet.height if top else run.y0 > (1 - MARGIN) * sheet.height for run in sheet.runs)
-    placed = [_outer(index, run, place) for (index, run), is_inside in zip(enumerate(sheet.runs), inside, strict=True) if is_inside]
-    placed.sort(key=lambda outer: outer.run.y0 if top else -outer.run.y1)
-    lines: list[list[_Outer]] = []
-    for outer in placed:
-        if lines and _overlap(lines[-1][0].run, outer.run):
-            lines[-1].append(outer)
+def _lines(sheet: Sheet, place: Place, *, top: bool) -> list[_Outer]:
+    """The lines of one margin, the outermost first."""
+    inside = [(index, run) for index, run in enumerate(sheet.runs) if _is_inside(sheet, run, top=top)]
+    inside.sort(key=lambda placed: placed[1].y0 if top else -placed[1].y1)
+    lines: list[list[tuple[int, Run]]] = []
+    for placed in inside:
+        if lines and _overlap(lines[-1][0][1], placed[1]):
+            lines[-1].append(placed)
         else:
-            lines.append([outer])
-    return lines
+            lines.append([placed])
+    return [_outer(sorted(line, key=lambda placed: placed[1].x0), place) for line in lines]
+
+
+def _is_inside(sheet: Sheet, run: Run, *, top: bool) -> bool:
+    return run.y1 < MARGIN * sheet.height if top else run.y0 > (1 - MARGIN) * sheet.height
+
+
+def _outer(line: Sequence[tuple[int, Run]], place: Place) -> _Outer:
+    texts = [run.text for _, run in line]
+    lower = max(run.y1 for _, run in line)
+    heights = ("even", int(lower / _HEIGHT)), ("odd", int(lower / _HEIGHT + 0.5))
+    return _Outer(tuple(index for index, _ in line), _JOINT.join(texts), max(run.size for _, run in line), line_of(texts, place, heights))
 
 
 def _overlap(one: Run, other: Run) -> bool:
