@@ -1,11 +1,11 @@
-"""Collections: their list and their counts."""
+"""Collections: their list, their counts, and what changed in them."""
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Query
 from pydantic import Field
@@ -17,10 +17,10 @@ from llmops.types import Json
 from server.accepted import ACCEPTED, accepted
 from server.door import AskerOf, Door, RoomsOf, link
 from server.openai_shapes import LATEST_SEQ
-from server.pages import Page
-from server.shapes import WHOLE, Body, Count, Moment, Principal, Reply
+from server.pages import AfterRow, Limit, Page, page
+from server.shapes import WHOLE, Body, Count, DocumentId, Moment, Principal, Reply
 from server.shapes_quality import QualityShape
-from vectorstore import documents, promotion
+from vectorstore import documents, promotion, snapshots
 from vectorstore.quality import of_collection
 from vectorstore.rows import collections
 from vectorstore.rows.acls import parse_acl
@@ -28,7 +28,8 @@ from vectorstore.rows.acls import parse_acl
 door = Door("collections")
 # One report at a time, and none in the threads that rights are read in: it takes seconds, and a few kilobytes for each document.
 _reports, _reporting = ThreadPoolExecutor(1, "quality-report"), Lock()
-Since = Annotated[int | None, Query(ge=0, le=LATEST_SEQ)]
+Seq = Annotated[int | None, Query(ge=0, le=LATEST_SEQ)]
+From = Annotated[int, Query(alias="from", ge=0, le=LATEST_SEQ)]
 
 
 class NewCollection(Body):
@@ -62,6 +63,38 @@ class CollectionShape(Reply):
     created_at: Moment
 
 
+class SnapshotCounts(Reply):
+    """A point of a collection's sequence, and what was live then of what the key may read."""
+
+    collection: Name
+    seq: Count
+    documents: Count
+    chunks: Count
+    encoder: str
+
+
+class ChangeShape(Reply):
+    """A document whose content changed. `from_version` is null where it was added, `to_version` where it was withdrawn."""
+
+    change: Literal["added", "changed", "withdrawn"]
+    document_id: DocumentId
+    source: str
+    external_id: str
+    title: str
+    from_version: Count | None
+    to_version: Count | None
+    from_characters: Count | None
+    to_characters: Count | None
+
+
+class DiffShape(Page[ChangeShape]):
+    """What changed from one point of a collection's sequence to another."""
+
+    collection: Name
+    from_: Count = Field(alias="from")
+    to: Count
+
+
 _DOCUMENTS = {"documents": link("documents_list_documents", collection="/name")}
 _FIRST = {"first": link("collections_show", name="/data/0/name")}
 
@@ -80,7 +113,7 @@ async def show(name: str, rooms: RoomsOf, asker: AskerOf) -> Json:
 
 
 @door.get("/api/v1/collections/{name}/quality", permission="collections:read", returns=QualityShape)
-async def quality(name: str, rooms: RoomsOf, asker: AskerOf, since: Since = None) -> Json:
+async def quality(name: str, rooms: RoomsOf, asker: AskerOf, since: Seq = None) -> Json:
     """What the documents of a collection that the key may read are like, and how they changed `since` a sequence number."""
     if not _reporting.acquire(blocking=False):
         raise Unavailable("another quality report is being made", hint="try again in a few seconds")
@@ -88,6 +121,20 @@ async def quality(name: str, rooms: RoomsOf, asker: AskerOf, since: Since = None
     future.add_done_callback(lambda _: _reporting.release())
     report: Json = await asyncio.wrap_future(future)
     return report
+
+
+@door.get("/api/v1/collections/{name}/snapshot", permission="collections:read", returns=SnapshotCounts)
+async def snapshot(name: str, rooms: RoomsOf, asker: AskerOf, at: Seq = None) -> Json:
+    """Where the collection's sequence stands, or an earlier point of it, and what was live there; a search takes the number as `at`."""
+    found: Json = await rooms.home.store.read_async(lambda c: snapshots.snapshot(c, asker, name, at))
+    return found
+
+
+@door.get("/api/v1/collections/{name}/diff", permission="documents:read", returns=DiffShape)
+async def diff(name: str, rooms: RoomsOf, asker: AskerOf, since: From = 0, to: Seq = None, after: AfterRow = 0, limit: Limit = 100) -> Json:
+    """The documents that were added, changed or withdrawn from one point of the collection's sequence to another, by default from its beginning to now."""
+    found: Json = await rooms.home.store.read_async(lambda c: snapshots.diff(c, asker, name, since, to, after, limit + 1))
+    return {**found, **page(found["data"], limit, "row")}
 
 
 @door.post("/api/v1/collections", permission="collections:write", status_code=201, returns=CollectionShape, links=_DOCUMENTS, fails={409})

@@ -1,4 +1,4 @@
-"""`llmops ingest`, `search`, `collections` and `documents`."""
+"""`llmops ingest`, `search` and `documents`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def ingest(context: Context, paths: tuple[str, ...], collection: str, strict: bo
     home.store.write(lambda c: collection_rows.ensure(c, workspace, collection, encoder))
 
     def carry_out(job_id: str, name: str) -> Json:
-        return _result_of(finish(home, workspace, job_id, context.progress(f"ingest {name}", "bytes")))
+        return result_of(finish(home, workspace, job_id, context.progress(f"ingest {name}", "bytes")))
 
     def queue(order: Order) -> str:
         payload, lane, priority = order.to_json(), (collection, order.source), priority_of(order)
@@ -103,7 +103,7 @@ def _queue_address(context: Context, url: str, collection: str, options: dict[st
     settings = context.settings
     most = int(settings.server.max_upload_mb * 2**20)
     name, content = asyncio.run(page_at(url, settings.outbound.allow, most, time.monotonic() + FETCH_SECONDS))
-    handed = Handed(url, name, content, acl=_acl(options["acl"], context.workspace))
+    handed = Handed(url, name, content, acl=acl_of(options["acl"], context.workspace))
     return accept(context.home, context.asker(), collection, [handed], options["source"] or urlsplit(url).hostname or "web")
 
 
@@ -118,7 +118,7 @@ def _order(path: str, collection: str, asker: Asker, options: dict[str, Any]) ->
         collection=collection,
         source=source_of(root) if options["source"] is None else check_source(options["source"]),
         root=str(root),
-        acl=_acl(options["acl"], asker.workspace),
+        acl=acl_of(options["acl"], asker.workspace),
         fields=Fields(options["id_field"], options["text_field"], options["title_field"]),
         include=list(options["include"]),
         exclude=list(options["exclude"]),
@@ -128,14 +128,14 @@ def _order(path: str, collection: str, asker: Asker, options: dict[str, Any]) ->
     )
 
 
-def _acl(text: str | None, workspace: str) -> list[str] | None:
+def acl_of(text: str | None, workspace: str) -> list[str] | None:
     """The access list of an `--acl` option."""
     from vectorstore.rows.acls import parse_acl
 
     return None if text is None else parse_acl((part for part in text.split(",") if part.strip()), workspace)
 
 
-def _result_of(job: Job) -> Json:
+def result_of(job: Job) -> Json:
     from llmops.errors import LLMOpsError
 
     if job.state == "done":
@@ -208,82 +208,6 @@ def _hit_line(number: int, hit: Hit) -> str:
     page = f" p. {passage.page}" if passage.page else ""
     snippet = " ".join(passage.text.split())
     return f"{number:>3}  {hit.score:.4f}  {passage.source}/{passage.external_id}{page}\n     {snippet[:200]}{'…' if len(snippet) > 200 else ''}"
-
-
-@group
-def collections() -> None:
-    """Collections of documents."""
-
-
-@collections.command("list")
-@common("collections:read")
-def list_collections(context: Context) -> None:
-    """List the workspace's collections."""
-    from vectorstore.rows import collections as rows
-
-    asker = context.asker()
-    found = context.home.store.read(lambda c: rows.listing(c, asker))
-    shown = [{**row, "ready": row["documents"]["ready"], "failed": row["documents"]["failed"]} for row in found]
-    context.emit({"data": found}, _table(shown, ("name", "ready", "failed", "chunks", "seq", "encoder")))
-
-
-@collections.command("create")
-@click.argument("name")
-@click.option("--acl", help="Who may read what is in it: user:NAME,group:NAME; '' for nobody but the owner.  [default: the workspace]")
-@common("collections:write")
-def create_collection(context: Context, name: str, acl: str | None) -> None:
-    """Make an empty collection; its documents inherit its rights."""
-    from vectorstore.documents import create_collection
-
-    home, asker = context.home, context.asker()
-    parsed, encoder = _acl(acl, asker.workspace), home.encoder.identity
-    context.emit(home.store.write(lambda c: create_collection(c, asker, name, encoder, parsed)))
-
-
-@collections.command("show")
-@click.argument("name")
-@click.option("--quality", is_flag=True, help="Show what its documents are like: duplicates, languages, gaps, personal data, drift.")
-@click.option(
-    "--since", type=int, metavar="SEQ", help="What changed since this sequence number; for --quality.  [default: since before the last run]"
-)
-@as_option
-@common("collections:read")
-def show_collection(context: Context, name: str, quality: bool, since: int | None, as_: str | None) -> None:
-    """Show a collection and its counts."""
-    from vectorstore.quality import of_collection
-    from vectorstore.quality_text import lines
-    from vectorstore.rows import collections as rows
-
-    asker = context.asker(as_)
-    if quality:
-        report = context.home.store.read(lambda c: of_collection(c, asker, name, since))
-        context.emit(report, "\n".join(lines(report)))
-        return
-    if since is not None:
-        raise InvalidInput("--since is for --quality", hint="add --quality")
-    context.emit(context.home.store.read(lambda c: rows.describe(c, rows.find(c, asker.workspace, name), asker)))
-
-
-@collections.command("copy")
-@click.argument("name")
-@click.option("--to", required=True, metavar="W", help="The workspace that it is promoted to.")
-@click.option("--at", type=int, metavar="SEQ", help="As it was at this sequence number.  [default: as it is]")
-@common("promotion:send")
-def copy_collection(context: Context, name: str, to: str, at: int | None) -> None:
-    """Promote a collection: the one of that name in workspace W holds the same afterwards. Both audit logs have it."""
-    from llmops.jobs.worker import finish
-    from vectorstore.promotion import order
-
-    home, asker = context.home, context.asker()
-    told = _result_of(finish(home, asker.workspace, order(home, asker, name, to, at), context.progress(f"copy {name}")))
-    lines = [f"{name} is in workspace {to}, there at sequence {told['to']['seq']}, as it was here at {told['from']['seq']}"]
-    if "documents" in told:
-        lines[0] += (
-            f": {told['documents']} documents, {told['copied']} new or changed, {told['shared']} with other rights, {told['withdrawn']} withdrawn"
-        )
-    if not told["complete"]:
-        lines.append("some documents there stay as they were, for this key may not read them; the owner of the home can promote them")
-    context.emit(told, "\n".join(lines))
 
 
 @group
@@ -377,9 +301,3 @@ def delete_document(context: Context, document_id: str) -> None:
     from vectorstore.documents import withdraw
 
     context.emit(withdraw(context.home.store, context.asker(), document_id))
-
-
-def _table(rows: list[Json], columns: tuple[str, ...]) -> str:
-    from llmops.output import table
-
-    return table(rows, columns)

@@ -37,11 +37,10 @@ def order(home: Home, asker: Asker, collection: str, to: str, at: int | None = N
 
     def queue(connection: Connection) -> str:
         found = collections.find(connection, asker.workspace, collection)
-        if at is not None and not 0 <= at <= found.seq:
-            raise InvalidInput(f"no sequence {at} in collection {collection!r}", hint=f"it is at {found.seq}", param="at")
+        as_of = found.seq if at is None else collections.check_seq(found, at)
         if collections.exists(connection, to, collection):
             collections.check_encoder(collections.find(connection, to, collection), found.encoder)
-        payload = {"collection": collection, "to": to, "at": found.seq if at is None else at, "by": asker.name}
+        payload = {"collection": collection, "to": to, "at": as_of, "by": asker.name}
         payload["principals"] = None if asker.owner else sorted(_as_member(asker, to))
         return jobs.enqueue(connection, "promote", asker.workspace, asker.name, payload, (to, collection), URGENT)
 

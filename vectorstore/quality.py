@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from llmops.errors import InvalidInput
 from llmops.store.store import Connection
 from llmops.types import Asker, Json
 from vectorstore import drift, duplicates
@@ -47,8 +46,8 @@ def of_collection(connection: Connection, asker: Asker, name: str, since: int | 
     Raises `UnknownName` for the collection, `InvalidInput` for a time to come.
     """
     collection = collections.find(connection, asker.workspace, name)
-    if since is not None and not 0 <= since <= collection.seq:
-        raise InvalidInput(f"no sequence {since} in collection {name!r}", hint=f"it is at {collection.seq}", param="since")
+    if since is not None:
+        collections.check_seq(collection, since, "since")
     scope = Scope(collection.row, asker)
     since = rows.last_run(connection, scope, collection.seq) if since is None else since
     found = rows.live(connection, scope, [collection.seq] if since is None else [collection.seq, since])

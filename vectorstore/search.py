@@ -76,8 +76,8 @@ class Searcher:
         # Read once before the encoder works, so that a wrong name costs no embedding, and again with the rows that are searched.
         found = self._home.store.read(lambda c: collections.find(c, asker.workspace, collection))
         collections.check_encoder(found, self._home.encoder.identity)
-        if at is not None and not 0 <= at <= found.seq:
-            raise InvalidInput(f"no sequence {at} in collection {collection!r}", hint=f"it is at {found.seq}", param="at")
+        if at is not None:
+            collections.check_seq(found, at)
         vector = embed(self._home.encoder, [query], "query")[0]
         timer.lap("embed")
         return self._home.store.read(lambda c: self._search(c, found, query, vector, asker, k, at, predicate, timer))

@@ -28,8 +28,10 @@ audit verify                              A----- A----- A----- A-----
 backup f                                  ------ ------ ------ ------
 collections copy c --to dev               A--M-- A--M-- A-DM-- A-----
 collections create c                      ASDMB- A----- A-D--- ------
+collections diff c 0                      ASDMB- AS-M-- A-D--- A-DM--
 collections list                          ASDMB- ASDM-- A-DM-- A-DM--
 collections show c                        ASDMB- ASDM-- A-DM-- A-DM--
+collections snapshot c                    ASDMB- ASDM-- A-DM-- A-DM--
 doctor                                    ------ ------ ------ ------
 documents delete d                        ASDMB- A----- A-D--- ------
 documents chunk c                         ASDMB- AS-M-- A-D--- A-DM--

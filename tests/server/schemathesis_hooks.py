@@ -24,6 +24,8 @@ BEYOND_A_SCHEMA = {
         "filter": "how deep a filter nests, and how many conditions it has in all",
     },
     "GET /api/v1/collections/{name}/quality": {"since": "no schema knows how far a collection's sequence has come"},
+    "GET /api/v1/collections/{name}/snapshot": {"at": "no schema knows how far a collection's sequence has come"},
+    "GET /api/v1/collections/{name}/diff": dict.fromkeys(("from", "to"), "no schema knows how far a collection's sequence has come"),
     "POST /api/v1/collections": {"acl": _LIST},
     "POST /api/v1/keys": {"scopes": "which permissions can be chosen from depends on the role"},
     "PUT /api/v1/collections/{name}/acl": {"acl": _LIST},

@@ -73,6 +73,13 @@ def check_encoder(collection: Collection, encoder: str) -> None:
         )
 
 
+def check_seq(collection: Collection, seq: int, param: str = "at") -> int:
+    """`seq`, if the collection has come so far; else `InvalidInput` that names the parameter."""
+    if not 0 <= seq <= collection.seq:
+        raise InvalidInput(f"no sequence {seq} in collection {collection.name!r}", hint=f"it is at {collection.seq}", param=param)
+    return seq
+
+
 def next_seq(connection: Connection, row: int) -> int:
     """Move the collection's sequence by one. The row stays locked until the commit, so writers of one collection queue up here."""
     moved = update(collections).where(collections.c.row == row).values(seq=collections.c.seq + 1)
