@@ -12,71 +12,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
 import random
 import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from synthetic import OWNER, WORDS, Made, fill
 
 from llmops.access import keys
 from llmops.home import Home
 from llmops.settings import Settings
-from llmops.types import Asker, TextKind, Vectors
+from llmops.types import Asker
 from server.app import make_app
-from vectorstore.chunk import embedded_text, text_hash_of
-from vectorstore.index import write_segments
-from vectorstore.rows import collections, documents, vectors
 from vectorstore.search import Searcher
-
-WORDS = ("river", "harbour", "garden", "winter", "bridge", "tunnel", "market", "canal", "theatre", "railway", "archive", "keeper")
-DIMENSION = 384
-PER_DOCUMENT = 10
-OWNER = Asker("poc", owner=True, role="admin")
-
-
-class RandomEncoder:
-    """Unit vectors at random, the same for the same text: this bench is not about embedding."""
-
-    identity, dimension, scripts = "random", DIMENSION, frozenset({"latin"})
-    languages: frozenset[str] = frozenset()
-
-    def embed(self, texts: list[str], kind: TextKind = "passage") -> Vectors:
-        return np.stack([_vector(hashlib.sha256(text.encode()).digest()) for text in texts])
-
-
-def _vector(key: bytes) -> Vectors:
-    made = np.random.default_rng(list(key)).normal(size=DIMENSION).astype(np.float32)
-    return np.asarray(made / np.linalg.norm(made), dtype=np.float32)
-
-
-def fill(home: Home, count: int, groups: int, draw: random.Random) -> None:
-    """A collection of `count` chunks, ten a document, each document for three groups."""
-    empty = hashlib.sha256(b"").hexdigest()
-    for first in range(0, count // PER_DOCUMENT, 500):
-        ready = {}
-        found: dict[bytes, Vectors] = {}
-        for number in range(first, min(first + 500, count // PER_DOCUMENT)):
-            parts = [f"record {number} {part} of the {' '.join(draw.choices(WORDS, k=8))}" for part in range(PER_DOCUMENT)]
-            chunks, start = [], 0
-            for part in parts:
-                key = text_hash_of(embedded_text(f"Page {number}", "", part))
-                chunks.append(documents.NewChunk(start, start + len(part), None, "", key))
-                found[key] = _vector(key)
-                start += len(part) + 2
-            acl = [f"group:g{group}" for group in draw.sample(range(groups), 3)]
-            ready[str(number)] = documents.NewVersion(str(number), f"Page {number}", "\n\n".join(parts), {}, str(number), empty, chunks, acl)
-
-        def publish(connection: Any, ready: Any = ready, found: Any = found) -> None:
-            collection = collections.ensure(connection, "poc", "docs", RandomEncoder.identity)
-            vectors.keep(connection, RandomEncoder.identity, found)
-            documents.publish(connection, collection, "bench", documents.Batch(ready=ready, blobs={empty: b""}))
-
-        home.store.write(publish)
-    write_segments(home, home.store.read(lambda c: collections.find(c, "poc", "docs")))
 
 
 def searches(home: Home, groups: int, of: int, questions: int, draw: random.Random) -> dict[str, list[float]]:
@@ -131,8 +80,7 @@ def main() -> None:
     given = parser.parse_args()
     draw = random.Random(3)
     with tempfile.TemporaryDirectory() as folder, Home(Settings.load(environ={"LLMOPS_HOME": str(Path(folder, "home"))})) as home:
-        home._encoder = RandomEncoder()  # type: ignore[assignment]  # a frozen set of one script is a set of scripts
-        fill(home, given.chunks, given.groups, draw)
+        fill(home, given.chunks, 10, lambda _: Made({}, [f"group:g{group}" for group in draw.sample(range(given.groups), 3)]), draw)
         took = searches(home, given.groups, given.of, given.questions, draw)
         ratio = statistics.median(took["member"]) / statistics.median(took["owner"])
         print(f"{given.chunks:,} chunks, {given.groups:,} groups, an asker in {given.of}, {given.questions} questions in turns")

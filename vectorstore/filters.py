@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping
+from functools import reduce
 from itertools import islice
 from typing import Any, TypeAlias
 
-from llmops.errors import InvalidInput, near_names
+import numpy as np
 
-Predicate: TypeAlias = Callable[[Mapping[str, Any]], bool]
+from llmops.errors import InvalidInput, near_names
+from vectorstore.index.columns import Column, Columns
+from vectorstore.index.postings import Mask
+
+Filter: TypeAlias = Callable[[Columns], Mask]
+"""Of each of some versions, whether it is let through."""
 _DEEPEST = 20
 MOST_CONDITIONS, MOST_OPTIONS = 200, 10_000
 """Of one filter: each condition is asked of every document."""
-
-
-def _equal(value: Any, option: Any) -> bool:
-    """Whether two values are the same; `true` is no number."""
-    return isinstance(value, bool) == isinstance(option, bool) and bool(value == option)
-
-
-def _among(value: Any, options: frozenset[Any]) -> bool:
-    return (isinstance(value, bool), value) in options
-
-
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "$eq": _equal,
-    "$ne": lambda value, option: not _equal(value, option),
-    "$gt": operator.gt,
-    "$gte": operator.ge,
-    "$lt": operator.lt,
-    "$lte": operator.le,
-    "$in": _among,
-    "$nin": lambda value, options: not _among(value, options),
+# Of each value of a field, whether a condition holds; of the last one, which stands for none, nothing does.
+_TESTS: dict[str, Callable[[Column, Any], Mask]] = {
+    "$eq": lambda column, option: column.among([option]),
+    "$ne": lambda column, option: _others(column.among([option])),
+    "$gt": lambda column, option: column.between(option, above=True, with_it=False),
+    "$gte": lambda column, option: column.between(option, above=True, with_it=True),
+    "$lt": lambda column, option: column.between(option, above=False, with_it=False),
+    "$lte": lambda column, option: column.between(option, above=False, with_it=True),
+    "$in": lambda column, options: column.among(options),
+    "$nin": lambda column, options: _others(column.among(options)),
 }
-_JOIN: dict[str, Callable[..., bool]] = {"$and": all, "$or": any}
+_JOIN = {"$and": np.logical_and, "$or": np.logical_or}
 
 
-def compile_filter(spec: Any) -> Predicate:
-    """A function that says whether a document's metadata match. `{}` lets all match, an `$or` of nothing none.
+def _others(accepted: Mask) -> Mask:
+    accepted = ~accepted
+    accepted[-1] = False
+    return accepted
+
+
+def compile_filter(spec: Any) -> Filter:
+    """A function that says which documents' metadata match. `{}` lets all match, an `$or` of nothing none.
 
     Raises `InvalidInput` that names what is wrong.
     """
@@ -61,54 +62,49 @@ def _conditions(spec: Any) -> int:
     return count
 
 
-def _compile(spec: Any, depth: int) -> Predicate:
+def _compile(spec: Any, depth: int) -> Filter:
     if not isinstance(spec, Mapping) or not all(isinstance(key, str) for key in spec):
         raise _wrong(f"a filter is an object, not {type(spec).__name__}")
     if depth > _DEEPEST:
         raise _wrong(f"a filter nests deeper than {_DEEPEST} levels")
-    parts = [_join(key, value, depth) if key.startswith("$") else _field(key, value) for key, value in spec.items()]
-    return lambda metadata: all(part(metadata) for part in parts)
+    return _joined("$and", [_join(key, value, depth) if key.startswith("$") else _field(key, value) for key, value in spec.items()])
 
 
-def _join(key: str, value: Any, depth: int) -> Predicate:
+def _join(key: str, value: Any, depth: int) -> Filter:
     if key not in _JOIN:
-        raise _wrong(f"unknown operator {key!r} in place of a field", near_names(key, [*_JOIN, *_COMPARE]))
+        raise _wrong(f"unknown operator {key!r} in place of a field", near_names(key, [*_JOIN, *_TESTS]))
     if not isinstance(value, list):
         raise _wrong(f"{key} takes a list of filters")
-    parts = [_compile(part, depth + 1) for part in value]
-    return lambda metadata: _JOIN[key](part(metadata) for part in parts)
+    return _joined(key, [_compile(part, depth + 1) for part in value])
 
 
-def _field(name: str, value: Any) -> Predicate:
-    conditions = value if isinstance(value, Mapping) else {"$eq": value}
-    if not conditions:
-        raise _wrong(f"field {name!r} has no operator", f"one of {' '.join(_COMPARE)}")
-    for key, option in conditions.items():
-        if key not in _COMPARE:
-            raise _wrong(f"unknown operator {key!r} on field {name!r}", near_names(key, _COMPARE))
-        if key in ("$in", "$nin") and not isinstance(option, list):
-            raise _wrong(f"{key} on field {name!r} takes a list")
-        if isinstance(option, list) and len(option) > MOST_OPTIONS:
-            raise _wrong(f"{key} on field {name!r} lists more than {MOST_OPTIONS:,} values")
-    tests = [(_COMPARE[key], _options(option) if key in ("$in", "$nin") else option) for key, option in conditions.items()]
-
-    def matches(metadata: Mapping[str, Any]) -> bool:
-        return name in metadata and all(_holds(test, metadata[name], option) for test, option in tests)
+def _joined(key: str, parts: list[Filter]) -> Filter:
+    def matches(columns: Columns) -> Mask:
+        of_none = np.full(len(columns), key == "$and")
+        return reduce(_JOIN[key], (part(columns) for part in parts), of_none)
 
     return matches
 
 
-def _options(values: list[Any]) -> frozenset[Any]:
-    """Plain values, for no other is in a document's metadata."""
-    return frozenset((isinstance(value, bool), value) for value in values if isinstance(value, str | int | float))
+def _field(name: str, value: Any) -> Filter:
+    conditions = value if isinstance(value, Mapping) else {"$eq": value}
+    if not conditions:
+        raise _wrong(f"field {name!r} has no operator", f"one of {' '.join(_TESTS)}")
+    for key, option in conditions.items():
+        if key not in _TESTS:
+            raise _wrong(f"unknown operator {key!r} on field {name!r}", near_names(key, _TESTS))
+        if key in ("$in", "$nin") and not isinstance(option, list):
+            raise _wrong(f"{key} on field {name!r} takes a list")
+        if isinstance(option, list) and len(option) > MOST_OPTIONS:
+            raise _wrong(f"{key} on field {name!r} lists more than {MOST_OPTIONS:,} values")
 
+    def matches(columns: Columns) -> Mask:
+        column = columns.fields.get(name)
+        if column is None:
+            return np.zeros(len(columns), dtype=np.bool_)
+        return column.present(reduce(np.logical_and, (_TESTS[key](column, option) for key, option in conditions.items())))
 
-def _holds(test: Callable[[Any, Any], bool], value: Any, option: Any) -> bool:
-    """Values of different kinds, as a number and a text, are neither greater nor less."""
-    try:
-        return test(value, option)
-    except TypeError:
-        return False
+    return matches
 
 
 def _wrong(message: str, hint: str = "") -> InvalidInput:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from llmops.encoder.sound import embed
 from llmops.errors import InvalidInput
 from llmops.types import Asker, Hit, Passage, Snapshot, Vectors
-from vectorstore.filters import Predicate, compile_filter
+from vectorstore.filters import Filter, compile_filter
 from vectorstore.fusion import Reading, fuse, reading
 from vectorstore.index.postings import Statistics, weigh
 from vectorstore.index.view import View
@@ -71,7 +71,7 @@ class Searcher:
         `UnknownName` for a collection that is not there.
         """
         _check(query, k, self._home.settings.server.max_question_chars + FORMER_TURN)
-        predicate = compile_filter(filter) if filter is not None else None
+        narrowed = compile_filter(filter) if filter is not None else None
         timer = _Timer()
         # Read once before the encoder works, so that a wrong name costs no embedding, and again with the rows that are searched.
         found = self._home.store.read(lambda c: collections.find(c, asker.workspace, collection))
@@ -80,7 +80,7 @@ class Searcher:
             collections.check_seq(found, at)
         vector = embed(self._home.encoder, [query], "query")[0]
         timer.lap("embed")
-        return self._home.store.read(lambda c: self._search(c, found, query, vector, asker, k, at, predicate, timer))
+        return self._home.store.read(lambda c: self._search(c, found, query, vector, asker, k, at, narrowed, timer))
 
     def _search(
         self,
@@ -91,7 +91,7 @@ class Searcher:
         asker: Asker,
         k: int,
         at: int | None,
-        predicate: Predicate | None,
+        narrowed: Filter | None,
         timer: _Timer,
     ) -> Found:
         now = collections.find(connection, collection.workspace, collection.name)
@@ -99,8 +99,8 @@ class Searcher:
         moment = view.refresh(connection, now)
         as_of = now.seq if at is None else at
         slots = view.allowed(connection, now, moment, asker)
-        if predicate is not None:
-            slots = slots & view.matching(connection, now, moment, predicate)
+        if narrowed is not None:
+            slots = slots & view.matching(connection, now, moment, narrowed)
         masks = moment.masks(as_of, slots)
         timer.lap("plan")
         statistics = weigh([(part.segment.postings, mask) for part, mask in zip(moment.parts, masks, strict=True)], query)

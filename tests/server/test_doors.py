@@ -108,6 +108,8 @@ POST /api/v1/jobs/{job_id}/retry             ASDMB-  A--M--  A-DM--   A-----
 GET /api/v1/collections                      ASDMB-  ASDM--  A-DM--   A-DM--
 GET /api/v1/collections/{name}               ASDMB-  ASDM--  A-DM--   A-DM--
 GET /api/v1/collections/{name}/quality       ASDMB-  ASDM--  A-DM--   A-DM--
+GET /api/v1/collections/{name}/snapshot      ASDMB-  ASDM--  A-DM--   A-DM--
+GET /api/v1/collections/{name}/diff          ASDMB-  AS-M--  A-D---   A-DM--
 POST /api/v1/collections                     ASDMB-  A-----  A-D---   ------
 POST /api/v1/collections/{name}/copy         A--M--  A--M--  A-DM--   A-----
 GET /api/v1/collections/{name}/acl           ASDMB-  AS-M--  A-D---   A-----

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmops.access.principals import parse_principal
 from llmops.errors import InvalidInput
 from llmops.types import Asker
 from tests.vectorstore.filled import fill, new_version
 from vectorstore.filters import compile_filter
+from vectorstore.index.columns import Columns
 from vectorstore.index.view import View
 from vectorstore.rows import collections
 from vectorstore.rows.acls import parse_acl
@@ -43,12 +48,65 @@ def test_the_command_refuses_a_filter_that_is_none(cli):
     assert ran.rc == 2 and "--filter" in ran.stderr
 
 
+def let_through(spec: Any, *metadata: dict[str, Any]) -> list[bool]:
+    """Which of these documents a filter lets through, whether their metadata come at once or one after the other."""
+    matches = compile_filter(spec)
+    columns = Columns()
+    for number, one in enumerate(metadata):
+        columns = columns.with_versions({(number, 1): one})
+    told = matches(columns).tolist()
+    assert told == matches(Columns().with_versions({(number, 1): one for number, one in enumerate(metadata)})).tolist()
+    return told
+
+
 @pytest.mark.parametrize(
     ("spec", "matches"),
     [({}, True), ({"$and": []}, True), ({"$or": []}, False), ({"year": 1}, True), ({"year": {"$lt": 1}}, False), ({"x": None}, False)],
 )
 def test_empty_filters(spec, matches):
-    assert compile_filter(spec)({"year": 1}) is matches
+    assert let_through(spec, {"year": 1}) == [matches]
+
+
+def expected(spec: Any, metadata: dict[str, Any]) -> bool:
+    """What the documented meaning says of one document, condition by condition."""
+    if "$and" in spec or "$or" in spec:
+        return all(expected(part, metadata) for part in spec["$and"]) if "$and" in spec else any(expected(part, metadata) for part in spec["$or"])
+    ((name, conditions),) = spec.items()
+    return name in metadata and all(holds(metadata[name], key, option) for key, option in conditions.items())
+
+
+def holds(value: Any, key: str, option: Any) -> bool:
+    def same(option: Any) -> bool:
+        return isinstance(value, bool) == isinstance(option, bool) and bool(value == option)
+
+    if key in ("$eq", "$ne"):
+        return same(option) == (key == "$eq")
+    if key in ("$in", "$nin"):
+        return any(map(same, option)) == (key == "$in")
+    if value is None or option is None or isinstance(value, str) != isinstance(option, str):
+        return False
+    return {"$gt": value > option, "$gte": value >= option, "$lt": value < option, "$lte": value <= option}[key]
+
+
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([0.5, 1.0, -0.0, 2.0**60, 2**60 + 1, 10**30]), st.sampled_from("ab"))
+CONDITIONS = st.one_of(
+    st.tuples(st.sampled_from(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"]), VALUES),
+    st.tuples(st.sampled_from(["$in", "$nin"]), st.lists(VALUES, max_size=3)),
+)
+FIELDS = st.dictionaries(st.sampled_from("xy"), st.lists(CONDITIONS, min_size=1, max_size=2).map(dict), min_size=1, max_size=1)
+SPECS = st.recursive(FIELDS, lambda inner: st.dictionaries(st.sampled_from(["$and", "$or"]), st.lists(inner, max_size=3), min_size=1, max_size=1))
+
+
+@given(spec=SPECS, metadata=st.lists(st.dictionaries(st.sampled_from("xyz"), VALUES), max_size=6))
+def test_a_filter_lets_through_what_each_of_its_conditions_says(spec: Any, metadata: list[dict[str, Any]]) -> None:
+    assert let_through(spec, *metadata) == [expected(spec, one) for one in metadata]
+
+
+@pytest.mark.parametrize(
+    "spec", [{"x": [1]}, {"x": {"$gt": [1]}}, {"x": {"$lt": float("nan")}}, {"x": {"$gte": float("nan")}}, {"x": {"$in": [[1], {}]}}]
+)
+def test_options_that_no_value_can_be_let_nothing_through(spec: Any) -> None:
+    assert let_through(spec, {"x": 1}, {"x": "a"}, {"x": [1]}, {}) == [False] * 4
 
 
 def test_a_document_s_own_fields_go_before_those_that_all_have(store_home):

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmops.types import Asker
+from vectorstore.index.columns import Columns
 from vectorstore.index.postings import Mask
 from vectorstore.index.segment import Segment
 from vectorstore.index.segments import folder_of, last_row, marker_of, open_segments
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 TAIL_SEGMENTS = 8
 """Segments in memory beyond this number are merged into one."""
+FEW = 2_000
+"""Versions whose metadata are read one by one; of more, those of the whole collection are read."""
 MOST_ASKERS = 64
 """Sets of principals whose rights are remembered for a collection; a byte for each document's version and set."""
 LONGEST_TAIL = 4096
@@ -76,7 +79,7 @@ class View:
         self._lock = threading.Lock()
         self._marker, self._rebuilt = marker_of(home), 0
         self._moment = Moment(seq=-1, rights_seq=-1)
-        self._metadata: tuple[int, dict[tuple[int, int], Mapping[str, Any]]] = (-1, {})
+        self._columns: tuple[Moment, Columns, NDArray[np.int64]] = (self._moment, Columns(), np.zeros(0, dtype=np.int64))
         self._allowed: tuple[Moment, OrderedDict[frozenset[str], NDArray[np.bool_]]] = (self._moment, OrderedDict())
 
     def refresh(self, connection: Connection, collection: collections.Collection) -> Moment:
@@ -111,19 +114,22 @@ class View:
                     known.popitem(last=False)
         return mask
 
-    def matching(
-        self, connection: Connection, collection: collections.Collection, moment: Moment, predicate: Callable[[Mapping[str, Any]], bool]
-    ) -> Mask:
+    def matching(self, connection: Connection, collection: collections.Collection, moment: Moment, wanted: Callable[[Columns], Mask]) -> Mask:
         """For every slot whose version this connection sees, whether its metadata match; False for newer ones."""
-        seq, known = self._metadata
-        if seq < collection.seq:
-            # The moment may be another thread's and newer than this connection's reading: kept is what was read, as of when.
-            known = dict(changes.metadata(connection, collection.row))
-            self._metadata = (collection.seq, known)
-        mask = np.zeros(len(moment.slots), dtype=np.bool_)
-        for key, slot in moment.slots.items():
-            mask[slot] = key in known and predicate(known[key])
-        return mask
+        of, columns, places = self._columns
+        if of is not moment or (places < 0).any():
+            columns = _with_new(connection, collection, columns, moment)
+            places = np.array([columns.places.get(version, -1) for version in moment.slots], dtype=np.int64)
+            self._columns = (moment, columns, places)
+        return np.append(wanted(columns), False)[places]
+
+
+def _with_new(connection: Connection, collection: collections.Collection, columns: Columns, moment: Moment) -> Columns:
+    """The columns with what they lack of the moment's versions: it may be another thread's, and newer than what this connection reads."""
+    lacking = moment.slots.keys() - columns.places.keys()
+    if not lacking:
+        return columns
+    return columns.with_versions(changes.metadata(connection, collection.row, lacking if len(lacking) <= FEW else None))
 
 
 def _time_of(marker: Path) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select, tuple_
 
 from llmops.errors import StoreError
 from vectorstore.chunk import embedded_text
@@ -125,12 +125,22 @@ def readable_acls(connection: Connection, principals: frozenset[str]) -> set[str
     return set(connection.execute(select(acl_principals.c.acl_id).where(acl_principals.c.principal.in_(wanted)).distinct()).scalars())
 
 
-def metadata(connection: Connection, collection_row: int) -> Iterator[tuple[tuple[int, int], Mapping[str, Any]]]:
-    """What filters look at, for every version of every document. A field of the document's own goes before what all have."""
-    found = connection.execute(
+def metadata(connection: Connection, collection_row: int, of: Collection[tuple[int, int]] | None = None) -> dict[tuple[int, int], Mapping[str, Any]]:
+    """What filters look at, by version: of every document's every version, or of these. A document's own field goes before what all have."""
+    wanted = (
         select(versions.c.document_row, versions.c.version, versions.c.metadata, versions.c.title, documents.c.source, documents.c.external_id)
         .join(documents, documents.c.row == versions.c.document_row)
         .where(versions.c.collection_row == collection_row)
     )
-    for row in found:
+    if of is None:
+        return dict(_told(connection, wanted))
+    found: dict[tuple[int, int], Mapping[str, Any]] = {}
+    for first in range(0, len(asked := sorted(of)), 200):
+        part = asked[first : first + 200]
+        found.update(_told(connection, wanted.where(tuple_(versions.c.document_row, versions.c.version).in_(part))))
+    return found
+
+
+def _told(connection: Connection, wanted: Select[Any]) -> Iterator[tuple[tuple[int, int], Mapping[str, Any]]]:
+    for row in connection.execute(wanted):
         yield (row.document_row, row.version), {"title": row.title, "source": row.source, "external_id": row.external_id, **row.metadata}
