@@ -174,17 +174,23 @@ def _told(result: Json) -> str:
 @click.option("-k", type=int, default=10, show_default=True, help="How many hits.")
 @click.option("--at", type=int, metavar="SEQ", help="As of this sequence number of the collection.")
 @click.option("--filter", "filter_", metavar="JSON", help='On metadata: {"year": {"$gte": 2024}}')
+@click.option("--explain", is_flag=True, help="Say what was searched and how, and how each score comes about.")
 @as_option
 @common("search:use")
-def search(context: Context, query: str, collection: str, k: int, at: int | None, filter_: str | None, as_: str | None) -> None:
+def search(context: Context, query: str, collection: str, k: int, at: int | None, filter_: str | None, explain: bool, as_: str | None) -> None:
     """Find the passages of a collection that match QUERY best."""
+    from vectorstore.explain import explained, lines
     from vectorstore.search import Searcher
 
     asker = context.asker(as_)
     found = Searcher(context.home).search(query, collection=collection, asker=asker, k=k, at=at, filter=parse_filter(filter_))
     snapshot = {"collection": found.snapshot.collection, "seq": found.snapshot.seq}
     text = "\n".join(_hit_line(number, hit) for number, hit in enumerate(found.hits, 1)) or "nothing found"
-    context.emit({"hits": [hit.to_json() for hit in found.hits], "snapshot": snapshot}, text)
+    told: Json = {"hits": [hit.to_json() for hit in found.hits], "snapshot": snapshot}
+    if explain:
+        told["explain"] = explained(found)
+        text += "\n\n" + "\n".join(lines(told["explain"]))
+    context.emit(told, text)
 
 
 def parse_filter(text: str | None) -> Any:

@@ -37,12 +37,17 @@ def reading(query: str, encoder: Embedder) -> Reading:
     return Reading.LANGUAGE if likelihood(query, encoder.languages) >= LIKELY else Reading.SCRIPT
 
 
+def bm25_ceiling(statistics: Statistics) -> float:
+    """The most that BM25 can be: every term of the query, over and over again."""
+    return sum(statistics.weights.values()) * (K1 + 1)
+
+
 def fuse(found: Candidates, statistics: Statistics, how: Reading) -> Scores:
     """`weight` x cosine + (1 - `weight`) x BM25 as a share of the most that the query's terms could give: by chunk row, best first.
 
     A query that the encoder cannot read finds what shares a term with it; where nothing does, the cosine is better than nothing.
     """
-    most = sum(statistics.weights.values()) * (K1 + 1)
+    most = bm25_ceiling(statistics)
     share: NDArray[np.float64] = found.bm25.astype(np.float64) / most if most else np.zeros(len(found.rows))
     if how is Reading.NOTHING:
         shares = share > 0

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmops.encoder.sound import embed
 from llmops.errors import InvalidInput
@@ -32,6 +32,13 @@ LEG_DEPTH = 100
 """How deep each leg is read, at least, before the fusion."""
 
 
+class Plan(NamedTuple):
+    """How a search was carried out: how many chunks were allowed in each segment that has such, and how many each leg read."""
+
+    allowed: tuple[int, ...]
+    depth: int
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a search found, as of which snapshot, and the seconds of each of its parts.
@@ -47,6 +54,7 @@ class Found:
     encoder: str
     reading: Reading
     statistics: Statistics
+    plan: Plan
     seconds: Mapping[str, float]
 
 
@@ -104,13 +112,14 @@ class Searcher:
         masks = moment.masks(as_of, slots)
         timer.lap("plan")
         statistics = weigh([(part.segment.postings, mask) for part, mask in zip(moment.parts, masks, strict=True)], query)
-        found = candidates(moment.parts, masks, vector, statistics, max(k, LEG_DEPTH))
+        plan = Plan(tuple(filter(None, (int(mask.sum()) for mask in masks))), max(k, LEG_DEPTH))
+        found = candidates(moment.parts, masks, vector, statistics, plan.depth)
         how = reading(query, self._home.encoder)
         ranking, legs = fuse(found, statistics, how), found.legs()
         timer.lap("scan")
         hits = _hits(connection, ranking, legs, asker, as_of, k)
         timer.lap("rows")
-        return Found(hits, legs, Snapshot(now.name, as_of), vector, now.encoder, how, statistics, timer.seconds)
+        return Found(hits, legs, Snapshot(now.name, as_of), vector, now.encoder, how, statistics, plan, timer.seconds)
 
     def _view(self, collection: collections.Collection) -> View:
         with self._lock:

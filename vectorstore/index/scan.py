@@ -20,10 +20,15 @@ RESCORED = 40
 """At least this many of the int8 scan's best are scored again."""
 
 
+def is_scanned(allowed: int, k: int) -> bool:
+    """Whether so many allowed chunks of a segment are scanned as int8 first."""
+    return allowed > max(GATHER, 4 * k)
+
+
 def nearest(segment: Segment, mask: Mask, query: Vectors, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Positions and cosines of the best `k` allowed chunks of a segment, best first."""
     allowed = np.flatnonzero(mask)
-    if len(allowed) > max(GATHER, 4 * k):
+    if is_scanned(len(allowed), k):
         allowed = _scan(segment, mask, query, max(RESCORED, 2 * k))
     near = cosines(segment.vectors[allowed], query)
     best = top(near, k)
