@@ -18,24 +18,18 @@ Filter: TypeAlias = Callable[[Columns], Mask]
 _DEEPEST = 20
 MOST_CONDITIONS, MOST_OPTIONS = 200, 10_000
 """Of one filter: each condition is asked of every document."""
-# Of each value of a field, whether a condition holds; of the last one, which stands for none, nothing does.
+# Of each value of a field, whether a condition holds.
 _TESTS: dict[str, Callable[[Column, Any], Mask]] = {
     "$eq": lambda column, option: column.among([option]),
-    "$ne": lambda column, option: _others(column.among([option])),
+    "$ne": lambda column, option: ~column.among([option]),
     "$gt": lambda column, option: column.between(option, above=True, with_it=False),
     "$gte": lambda column, option: column.between(option, above=True, with_it=True),
     "$lt": lambda column, option: column.between(option, above=False, with_it=False),
     "$lte": lambda column, option: column.between(option, above=False, with_it=True),
     "$in": lambda column, options: column.among(options),
-    "$nin": lambda column, options: _others(column.among(options)),
+    "$nin": lambda column, options: ~column.among(options),
 }
 _JOIN = {"$and": np.logical_and, "$or": np.logical_or}
-
-
-def _others(accepted: Mask) -> Mask:
-    accepted = ~accepted
-    accepted[-1] = False
-    return accepted
 
 
 def compile_filter(spec: Any) -> Filter:
@@ -102,7 +96,8 @@ def _field(name: str, value: Any) -> Filter:
         column = columns.fields.get(name)
         if column is None:
             return np.zeros(len(columns), dtype=np.bool_)
-        return column.present(reduce(np.logical_and, (_TESTS[key](column, option) for key, option in conditions.items())))
+        accepted = reduce(np.logical_and, (_TESTS[key](column, option) for key, option in conditions.items()))
+        return column.present(accepted, len(columns))
 
     return matches
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,13 +26,14 @@ _NOTHING = np.zeros(0, dtype=np.int32)
 
 @dataclass(frozen=True)
 class Column:
-    """A field: for each version the number of its value, or -1, int32 (n,); and the values by which they are known."""
+    """A field: the places of the versions that have it and the numbers of their values, both int32 (n,); and the numbers by value."""
 
+    places: NDArray[np.int32]
     codes: NDArray[np.int32]
     values: Mapping[Hashable, int]
 
     def among(self, options: Iterable[Any]) -> Mask:
-        """Of each value, whether it is one of these; bool (values + 1,), the last for none. `true` is no number."""
+        """Of each value, whether it is one of these. `true` is no number."""
         found = (self.values.get(_known(option)) for option in options if _is_plain(option))
         return self._table(np.array([code for code in found if code is not None], dtype=np.int32))
 
@@ -43,12 +45,21 @@ class Column:
         place = (bisect_left if above == with_it else bisect_right)(order, option)
         return self._table(codes[place:] if above else codes[:place])
 
-    def present(self, accepted: Mask) -> Mask:
-        """Of each version, whether its value is accepted."""
-        return np.asarray(accepted[self.codes], dtype=np.bool_)
+    def present(self, accepted: Mask, count: int) -> Mask:
+        """Of each of so many versions, whether it has the field and its value is accepted."""
+        mask = np.zeros(count, dtype=np.bool_)
+        mask[self.places[accepted[self.codes]]] = True
+        return mask
+
+    def with_values(self, added: Sequence[tuple[int, Any]]) -> Column:
+        """This field and the values that other versions have, by their places."""
+        values = dict(self.values)
+        places = np.array([place for place, _ in added], dtype=np.int32)
+        codes = np.array([values.setdefault(_known(value), len(values)) for _, value in added], dtype=np.int32)
+        return Column(np.concatenate([self.places, places]), np.concatenate([self.codes, codes]), values)
 
     def _table(self, codes: NDArray[np.int32]) -> Mask:
-        table = np.zeros(len(self.values) + 1, dtype=np.bool_)
+        table = np.zeros(len(self.values), dtype=np.bool_)
         table[codes] = True
         return table
 
@@ -77,17 +88,15 @@ class Columns:
 
     def with_versions(self, new: Mapping[Version, Mapping[str, Any]]) -> Columns:
         """These and other versions with their metadata."""
-        new = {version: metadata for version, metadata in new.items() if version not in self.places}
-        names = {*self.fields, *(name for metadata in new.values() for name in metadata)}
-        places = {**self.places, **{version: len(self.places) + place for place, version in enumerate(new)}}
-        return Columns(places, {name: self._grown(name, list(new.values())) for name in names})
-
-    def _grown(self, name: str, new: Sequence[Mapping[str, Any]]) -> Column:
-        before = self.fields.get(name)
-        values: dict[Hashable, int] = dict(before.values) if before else {}
-        codes = before.codes if before else np.full(len(self.places), -1, dtype=np.int32)
-        added = [values.setdefault(_known(metadata[name]), len(values)) if name in metadata else -1 for metadata in new]
-        return Column(np.concatenate([codes, np.array(added, dtype=np.int32)]), values)
+        places = dict(self.places)
+        added: dict[str, list[tuple[int, Any]]] = defaultdict(list)
+        for version, metadata in new.items():
+            if version not in places:
+                places[version] = place = len(places)
+                for name, value in metadata.items():
+                    added[name].append((place, value))
+        grown = {name: self.fields.get(name, Column(_NOTHING, _NOTHING, {})).with_values(values) for name, values in added.items()}
+        return Columns(places, {**self.fields, **grown})
 
 
 def _is_plain(value: Any) -> bool:
