@@ -21,6 +21,8 @@ OWNER = Asker("poc", owner=True, role="admin")
 COLLECTION = "docs"
 _AT_ONCE = 5_000
 """Chunks of one transaction."""
+_A_SEGMENT = 10
+"""Transactions after which the index is brought up to date."""
 
 
 class RandomEncoder:
@@ -50,9 +52,10 @@ def fill(home: Home, chunks: int, per_document: int, made: Callable[[int], Made]
     home._encoder = RandomEncoder()  # type: ignore[assignment]  # a frozen set of one script is a set of scripts
     step = max(_AT_ONCE // per_document, 1)
     count = chunks // per_document
-    for first in range(0, count, step):
+    for number, first in enumerate(range(0, count, step), 1):
         _publish(home, range(first, min(first + step, count)), per_document, made, draw)
-    write_segments(home, home.store.read(lambda c: collections.find(c, "poc", COLLECTION)))
+        if number % _A_SEGMENT == 0 or first + step >= count:
+            write_segments(home, home.store.read(lambda c: collections.find(c, "poc", COLLECTION)))
 
 
 def _publish(home: Home, numbers: range, per_document: int, made: Callable[[int], Made], draw: random.Random) -> None:
