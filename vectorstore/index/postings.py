@@ -121,8 +121,8 @@ def score(postings: Postings, mask: Mask, statistics: Statistics) -> NDArray[np.
         return scores
     for term, weight in statistics.weights.items():
         positions, counts = postings.lookup(term)
-        frequency = counts.astype(np.float32)
+        held = mask[positions]
+        positions, frequency = positions[held], counts[held].astype(np.float32)
         norm = K1 * (1 - B + B * postings.lengths[positions] / max(statistics.mean_length, 1.0))
         scores[positions] += weight * frequency * (K1 + 1) / (frequency + norm)
-    scores[~mask] = 0
     return scores

@@ -16,6 +16,8 @@ from vectorstore.index.segment import Segment, codes_of
 
 GATHER = 1000
 """Up to this many allowed chunks are gathered and compared in float32."""
+SPARSE = 6
+"""Allowed chunks that are fewer than one in so many are gathered before they are scanned: beyond, the gathering costs more than it saves."""
 RESCORED = 40
 """At least this many of the int8 scan's best are scored again."""
 
@@ -29,19 +31,22 @@ def nearest(segment: Segment, mask: Mask, query: Vectors, k: int) -> tuple[NDArr
     """Positions and cosines of the best `k` allowed chunks of a segment, best first."""
     allowed = np.flatnonzero(mask)
     if is_scanned(len(allowed), k):
-        allowed = _scan(segment, mask, query, max(RESCORED, 2 * k))
+        allowed = _scan(segment, allowed, query, max(RESCORED, 2 * k))
     near = cosines(segment.vectors[allowed], query)
     best = top(near, k)
     return allowed[best], near[best]
 
 
-def _scan(segment: Segment, mask: Mask, query: Vectors, keep: int) -> NDArray[np.int64]:
-    """Positions of the int8 scan's best allowed chunks."""
-    code = codes_of(query[None, :])
-    distances = np.asarray(simsimd.cdist(code, np.ascontiguousarray(segment.codes), metric="cosine"), dtype=np.float32).ravel()
-    distances[~mask] = np.inf
+def _scan(segment: Segment, allowed: NDArray[np.int64], query: Vectors, keep: int) -> NDArray[np.int64]:
+    """Positions of the int8 scan's best allowed chunks. Where few are allowed, those alone are fetched and scanned."""
+    gathered = len(allowed) * SPARSE < len(segment.rows)
+    codes = np.ascontiguousarray(segment.codes[allowed] if gathered else segment.codes)
+    distances: NDArray[np.float32] = np.asarray(simsimd.cdist(codes_of(query[None, :]), codes, metric="cosine"), dtype=np.float32).ravel()
+    if not gathered:
+        distances = distances[allowed]
     # All that tie with the last one: which of them come in must not depend on how the collection is cut into segments.
-    return np.flatnonzero(distances <= np.partition(distances, keep - 1)[keep - 1])
+    near: NDArray[np.int64] = allowed[distances <= np.partition(distances, keep - 1)[keep - 1]]
+    return near
 
 
 def cosines(vectors: Vectors, query: Vectors) -> NDArray[np.float32]:

@@ -157,14 +157,14 @@ def _advance(connection: Connection, collection: collections.Collection, before:
 
 def _is_worth_opening(parts: Sequence[Part], last_on_disk: int) -> bool:
     """Whether so much lives in memory of what a job has written into segments since that it pays to begin anew with those."""
-    in_memory = [part.segment.rows for part in parts if not isinstance(part.segment.rows, np.memmap)]
+    in_memory = [part.segment.rows for part in parts if not part.segment.is_on_disk]
     written = sum(int((rows <= last_on_disk).sum()) for rows in in_memory)
     return written > max(LONGEST_TAIL, sum(len(part.segment.rows) for part in parts) // 5)
 
 
 def _merge_tail(parts: list[Part]) -> list[Part]:
     """Join the segments that live in memory when there are many of them."""
-    in_memory = [part for part in parts if not isinstance(part.segment.rows, np.memmap)]
+    in_memory = [part for part in parts if not part.segment.is_on_disk]
     if len(in_memory) <= TAIL_SEGMENTS:
         return parts
     mapped = parts[: len(parts) - len(in_memory)]
