@@ -119,7 +119,10 @@ def show_snapshot(context: Context, name: str, at: int | None, as_: str | None) 
 @as_option
 @common("documents:read")
 def show_diff(context: Context, name: str, since: int, until: int | None, text: bool, as_: str | None) -> None:
-    """List the documents that were added, changed or withdrawn from sequence number FROM to TO, which is the present one by default."""
+    """List the documents that were added, changed or withdrawn from sequence number FROM to TO, which is the present one by default.
+
+    With TO before FROM it says what going back would do.
+    """
     from vectorstore.snapshots import diff, text_changes
 
     asker = context.asker(as_)

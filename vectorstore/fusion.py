@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +42,15 @@ def bm25_ceiling(statistics: Statistics) -> float:
     return sum(statistics.weights.values()) * (K1 + 1)
 
 
-def fuse(found: Candidates, statistics: Statistics, how: Reading) -> Scores:
-    """`weight` x cosine + (1 - `weight`) x BM25 as a share of the most that the query's terms could give: by chunk row, best first.
+class Fused(NamedTuple):
+    """Scores by chunk row, best first, and what the cosine weighed in them."""
+
+    scores: Scores
+    weight: float
+
+
+def fuse(found: Candidates, statistics: Statistics, how: Reading) -> Fused:
+    """`weight` x cosine + (1 - `weight`) x BM25 as a share of the most that the query's terms could give.
 
     A query that the encoder cannot read finds what shares a term with it; where nothing does, the cosine is better than nothing.
     """
@@ -51,5 +58,5 @@ def fuse(found: Candidates, statistics: Statistics, how: Reading) -> Scores:
     share: NDArray[np.float64] = found.bm25.astype(np.float64) / most if most else np.zeros(len(found.rows))
     if how is Reading.NOTHING:
         shares = share > 0
-        return ranked(found.rows[shares], share[shares]) if shares.any() else ranked(found.rows, found.cosines)
-    return ranked(found.rows, how.value * found.cosines + (1 - how.value) * share)
+        return Fused(ranked(found.rows[shares], share[shares]), 0.0) if shares.any() else Fused(ranked(found.rows, found.cosines), 1.0)
+    return Fused(ranked(found.rows, how.value * found.cosines + (1 - how.value) * share), how.value)

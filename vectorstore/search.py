@@ -44,7 +44,7 @@ class Found:
     """What a search found, as of which snapshot, and the seconds of each of its parts.
 
     `legs` has what each leg gives to all that either found, by chunk row and best first, however little it counts; `reading`
-    says how well the encoder reads the query.
+    says how well the encoder reads the query, `weight` what the cosine weighed.
     """
 
     hits: tuple[Hit, ...]
@@ -53,6 +53,7 @@ class Found:
     query_vector: Vectors
     encoder: str
     reading: Reading
+    weight: float
     statistics: Statistics
     plan: Plan
     seconds: Mapping[str, float]
@@ -115,11 +116,11 @@ class Searcher:
         plan = Plan(tuple(filter(None, (int(mask.sum()) for mask in masks))), max(k, LEG_DEPTH))
         found = candidates(moment.parts, masks, vector, statistics, plan.depth)
         how = reading(query, self._home.encoder)
-        ranking, legs = fuse(found, statistics, how), found.legs()
+        fused, legs = fuse(found, statistics, how), found.legs()
         timer.lap("scan")
-        hits = _hits(connection, ranking, legs, asker, as_of, k)
+        hits = _hits(connection, fused.scores, legs, asker, as_of, k)
         timer.lap("rows")
-        return Found(hits, legs, Snapshot(now.name, as_of), vector, now.encoder, how, statistics, plan, timer.seconds)
+        return Found(hits, legs, Snapshot(now.name, as_of), vector, now.encoder, how, fused.weight, statistics, plan, timer.seconds)
 
     def _view(self, collection: collections.Collection) -> View:
         with self._lock:

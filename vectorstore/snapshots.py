@@ -7,15 +7,17 @@ snapshot, rights are always today's.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
+from llmops.output import one_line
 from llmops.store.store import Connection
 from llmops.types import Asker, Json
 from vectorstore.rows import collections, listing
 from vectorstore.rows import snapshots as rows
 
-MOST_LINES = 5_000
-"""Of a text that is compared line by line: the comparison may take as long as their square."""
+SECONDS = 2.0
+"""For the comparison of one document's lines."""
 
 
 def snapshot(connection: Connection, asker: Asker, name: str, at: int | None = None) -> Json:
@@ -41,13 +43,36 @@ def diff(connection: Connection, asker: Asker, name: str, since: int, until: int
 
 def text_changes(connection: Connection, change: Json) -> Iterator[str]:
     """The lines of one document's text that a change took away and brought, in the manner of `diff -u`."""
-    name = f"{change['source']}/{change['external_id']}"
+    name = one_line(f"{change['source']}/{change['external_id']}")
     before, now = (_lines(connection, change["row"], change[side]) for side in ("from_version", "to_version"))
-    if max(len(before), len(now)) > MOST_LINES:
-        yield f"{name}: too long to be compared line by line"
+    try:
+        groups = list(_Timed(before, now).get_grouped_opcodes())
+    except TimeoutError:
+        yield f"{name}: takes too long to be compared line by line"
         return
-    former, latter = (f"{name} version {change[side] or 0}" for side in ("from_version", "to_version"))
-    yield from difflib.unified_diff(before, now, former, latter, lineterm="")
+    yield f"--- {name} version {change['from_version'] or 0}"
+    yield f"+++ {name} version {change['to_version'] or 0}"
+    for group in groups:
+        yield f"@@ -{group[0][1] + 1},{group[-1][2] - group[0][1]} +{group[0][3] + 1},{group[-1][4] - group[0][3]} @@"
+        for kind, a, a_end, b, b_end in group:
+            if kind == "equal":
+                yield from (f" {line}" for line in before[a:a_end])
+            else:
+                yield from (f"-{line}" for line in before[a:a_end])
+                yield from (f"+{line}" for line in now[b:b_end])
+
+
+class _Timed(difflib.SequenceMatcher[str]):
+    """A comparison that gives up with `TimeoutError`: lines that repeat themselves cost more than their square."""
+
+    def __init__(self, before: Sequence[str], now: Sequence[str]) -> None:
+        self._until = time.monotonic() + SECONDS
+        super().__init__(None, before, now)
+
+    def find_longest_match(self, *where: int) -> difflib.Match:  # type: ignore[override]  # called by place alone
+        if time.monotonic() > self._until:
+            raise TimeoutError
+        return super().find_longest_match(*where)
 
 
 def _lines(connection: Connection, document_row: int, number: int | None) -> list[str]:

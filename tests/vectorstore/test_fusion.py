@@ -60,22 +60,22 @@ TERMS = Statistics(10, 20.0, {1: 4.0, 2: 6.0})
 
 def test_the_fused_score_is_a_mean_of_the_cosine_and_of_the_share_of_the_most_that_bm25_could_be() -> None:
     most = 10.0 * (K1 + 1)
-    fused = fuse(FOUND, TERMS, Reading.LANGUAGE)
+    fused = fuse(FOUND, TERMS, Reading.LANGUAGE).scores
     assert list(fused) == [2, 3, 1, 4]
     assert fused[2] == pytest.approx(0.35 * 0.8 + 0.65 * 7 / most)
-    assert list(fuse(FOUND, TERMS, Reading.SCRIPT)) == [3, 2, 1, 4]
+    assert list(fuse(FOUND, TERMS, Reading.SCRIPT).scores) == [3, 2, 1, 4]
 
 
 def test_an_encoder_that_reads_nothing_of_the_query_says_nothing() -> None:
-    assert fuse(FOUND, TERMS, Reading.NOTHING) == pytest.approx({3: 11 / 22, 2: 7 / 22, 4: 1 / 22})
+    assert fuse(FOUND, TERMS, Reading.NOTHING).scores == pytest.approx({3: 11 / 22, 2: 7 / 22, 4: 1 / 22})
     nothing_shared = Candidates(FOUND.rows, FOUND.cosines, np.zeros(4, np.float32))
-    assert list(fuse(nothing_shared, TERMS, Reading.NOTHING)) == [1, 2, 3, 4], "where no term is shared, the nearest are better than nothing"
-    assert fuse(Candidates(*(one[:0] for one in (FOUND.rows, FOUND.cosines, FOUND.bm25))), Statistics(0, 0.0, {}), Reading.LANGUAGE) == {}
+    assert list(fuse(nothing_shared, TERMS, Reading.NOTHING).scores) == [1, 2, 3, 4], "where no term is shared, the nearest are better than nothing"
+    assert fuse(Candidates(*(one[:0] for one in (FOUND.rows, FOUND.cosines, FOUND.bm25))), Statistics(0, 0.0, {}), Reading.LANGUAGE).scores == {}
 
 
 def test_equal_scores_stand_in_the_order_of_their_rows() -> None:
     same = Candidates(np.array([5, 6, 7]), np.full(3, 0.5, np.float32), np.full(3, 2.0, np.float32))
-    assert list(fuse(same, TERMS, Reading.LANGUAGE)) == [5, 6, 7]
+    assert list(fuse(same, TERMS, Reading.LANGUAGE).scores) == [5, 6, 7]
     assert list(same.legs()["dense"]) == list(same.legs()["lexical"]) == [5, 6, 7]
 
 

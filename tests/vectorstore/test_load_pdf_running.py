@@ -218,6 +218,27 @@ def test_a_value_that_is_the_pages_number_by_chance_stays(read, values: list[int
     assert all(f"Parcels: {value}" in text for value in values)
 
 
+@pytest.mark.parametrize("cells", [("Station", "{n}", "North"), ("Widget", "{n}", "9.50"), ("Grade", "{roman}", "passed"), ("12", "{n}", "2024")])
+def test_a_number_in_the_middle_of_a_line_stays(read, cells: tuple[str, ...]) -> None:
+    lines = [[cell.format(n=n, roman="I" * n) for cell in cells] for n in range(1, 4)]
+    text = " ".join(read(*([[(72.0 + 120 * x, cell) for x, cell in enumerate(line)], *BODY] for line in lines)).text.split())
+    assert all(" ".join(line) in text.replace(" | ", " ") for line in lines)
+
+
+@pytest.mark.parametrize("said", ["P{n}", "Str. {n}", "Side {n}", "{n}/2", "{n} of 2"])
+def test_what_might_be_something_else_stays_where_it_is_not_repeated(read, said: str) -> None:
+    text = read(*([said.format(n=n), *BODY] for n in (1, 2))).text
+    assert all(said.format(n=n) in text for n in (1, 2))
+
+
+def test_t55_a_line_of_many_cells_costs_no_more_than_its_length() -> None:
+    runs = [Run(0.1 * n, 800.0, 0.1 * n + 0.05, 810.0, f"p{n}", 9.0) for n in range(5000)]
+    marks_ = Run(72.0, 20.0, 90.0, 30.0, "a" + "\u0301\u0316" * 50_000, 9.0)
+    began = time.process_time()
+    running_lines([Sheet(595.0, 842.0, [*runs, marks_, Run(72.0, 400.0, 90.0, 410.0, "body", 9.0)], [])] * 3, [Place(n, 3) for n in range(1, 4)])
+    assert time.process_time() - began < 2
+
+
 def test_the_first_row_of_a_table_of_numbers_stays(read) -> None:
     text = read([[(72.0, "1"), (200.0, "1")], [(72.0, "2"), (200.0, "4")], [(72.0, "3"), (200.0, "9")], *BODY]).text
     assert re.sub(r"\W", "", text).startswith("112439")

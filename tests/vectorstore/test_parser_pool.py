@@ -69,8 +69,11 @@ def test_t55_what_a_file_does_to_its_parser_is_its_own_failure(pool, trap, outco
 
 
 def test_t55_the_way_out_names_the_setting(pool):
-    with pytest.raises(InvalidInput) as slow:
-        list(pool.submit(b"spin", "x.trap", Fields()).documents())
+    for _ in range(5):  # on a machine that is busy with other things it is not the file that was slow
+        with pytest.raises(InvalidInput) as slow:
+            list(pool.submit(b"spin", "x.trap", Fields()).documents())
+        if "busy" not in slow.value.hint:
+            break
     assert "[parsing] seconds" in slow.value.hint
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -46,6 +47,15 @@ def test_the_lines_that_changed_can_be_seen(changed: Home) -> None:
     lines = changed.store.read(lambda c: [line for row in diff(c, OWNER, "docs", 1)["data"] for line in text_changes(c, row)])
     assert "-second line" in lines and "+another line" in lines and "-record b" in lines and "+record d" in lines
     assert not any("record c" in line for line in lines)
+
+
+def test_lines_that_repeat_themselves_are_not_compared_for_ever(quick: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vectorstore.snapshots.SECONDS", 0.2)
+    fill(quick, "docs", [new_version("a", "\n".join(str(n % 55) for n in range(2500)))])
+    fill(quick, "docs", [new_version("a", "\n".join(f"{n % 55}\nnew {n}" for n in range(2500)))])
+    began = time.process_time()
+    lines = quick.store.read(lambda c: list(text_changes(c, diff(c, OWNER, "docs", 1)["data"][0])))
+    assert lines == ["api/a: takes too long to be compared line by line"] and time.process_time() - began < 3
 
 
 def test_t10_a_snapshot_and_a_difference_hold_what_the_asker_may_read_today(changed: Home) -> None:

@@ -67,19 +67,31 @@ def is_filled(document: Any, number: int) -> bool:
     except pypdfium2.PdfiumError:
         return False
     try:
-        width, height = page.get_size()
-        return any(_covered(picture.get_bounds(), width, height) > FILLED for picture in page.get_objects(filter=_IMAGES, max_depth=3))
+        frame = page.get_bbox()
+        pictures = page.get_objects(filter=_IMAGES, max_depth=1)  # within a form, bounds are the form's own
+        return sum(_covered(picture, frame) for picture in pictures) > FILLED or _is_a_form(page)
     except pypdfium2.PdfiumError:
         return False
     finally:
         page.close()
 
 
-def _covered(bounds: tuple[float, float, float, float], width: float, height: float) -> float:
-    """The share of a page's area that a box takes."""
-    left, bottom, right, top = bounds
-    shown = max(min(right, width) - max(left, 0.0), 0.0) * max(min(top, height) - max(bottom, 0.0), 0.0)
-    return shown / (width * height) if width > 0 and height > 0 else 0.0
+def _covered(picture: Any, frame: tuple[float, float, float, float]) -> float:
+    """The share of a page's area that a picture takes; a scan may come in strips."""
+    try:
+        bounds = picture.get_bounds()
+    except pypdfium2.PdfiumError:
+        return 0.0
+    left, bottom, right, top = frame
+    shown = max(min(bounds[2], right) - max(bounds[0], left), 0.0) * max(min(bounds[3], top) - max(bounds[1], bottom), 0.0)
+    return shown / ((right - left) * (top - bottom)) if right > left and top > bottom else 0.0
+
+
+def _is_a_form(page: Any) -> bool:
+    """Whether a form that covers most of the page holds a picture."""
+    forms = page.get_objects(filter=(pypdfium2.raw.FPDF_PAGEOBJ_FORM,), max_depth=1)
+    frame = page.get_bbox()
+    return any(_covered(form, frame) > FILLED for form in forms) and any(True for _ in page.get_objects(filter=_IMAGES, max_depth=3))
 
 
 def _page(document: Any, number: int, seconds: float) -> list[str]:

@@ -36,6 +36,7 @@ _SHORT = 100
 FOR_SHEETS, _FOR_PARTS, _FOR_ALL = 0.6, 0.7, 0.8
 """By when, as a share of a file's time, its pages are read: less than all of it, so that the reason can be told."""
 _MOST_BOOKMARKS = 5000
+_LONGEST_PROPERTY = 1000
 _STAMPED, _STAMP = 3, 200
 """Lines and characters that a page may have besides a picture: where of its words it is not known where they stand."""
 _NO_TITLE = re.compile(r"untitled|microsoft word|powerpoint|\.(?:docx?|pdf|pptx?|tex|indd|qxd)$|^\W*$|^\w+_\w+$", re.IGNORECASE)
@@ -173,14 +174,15 @@ def _is_picture(document: Any, page: int, read: Sheet | str) -> bool:
     return not read or (read.count("\n") < _STAMPED and len(read) < _STAMP and ocr.is_filled(document, page))
 
 
-def _beyond(recognised: Mapping[int, Sequence[str]], read: Mapping[int, str]) -> dict[int, list[str]]:
-    """What was recognised on pages besides what could be read there: a stamp is in the picture too."""
-    new = {page: [text for text in texts if bare(text) not in bare(read[page])] for page, texts in recognised.items()}
+def _beyond(recognised: Mapping[int, Sequence[str]], read: Mapping[int, Sequence[str]]) -> dict[int, list[str]]:
+    """What was recognised on pages besides the lines that could be read there: a stamp is in the picture too."""
+    known = {page: {bare(line) for line in lines} | {bare("".join(lines))} for page, lines in read.items()}
+    new = {page: [text for text in texts if bare(text) not in known[page]] for page, texts in recognised.items()}
     return {page: texts for page, texts in new.items() if texts}
 
 
-def _read(page: Sheet | str) -> str:
-    return page if isinstance(page, str) else " ".join(run.text for run in page.runs)
+def _read(page: Sheet | str) -> list[str]:
+    return page.split("\n") if isinstance(page, str) else [run.text for run in page.runs]
 
 
 def _recognised(paragraphs: Sequence[str], page: int) -> list[Part]:
@@ -214,7 +216,7 @@ def _metadata(document: Any, count: int, unread: int, plain: int) -> dict[str, s
 
 
 def _property(document: Any, name: str) -> str:
-    return _spelled(partial(raw.FPDF_GetMetaText, document, name.encode() + b"\0"))
+    return _spelled(partial(raw.FPDF_GetMetaText, document, name.encode() + b"\0"))[:_LONGEST_PROPERTY]
 
 
 def _spelled(write: Callable[[Any, int], int]) -> str:

@@ -13,6 +13,8 @@ LONGEST = 160
 """Characters of a line in which a page's number is looked for."""
 _LATIN = r"(?<!\w)(?:page|seite|blatt|pagina|página|pág\.?|sidan?|side|strona|strana|str\.|sivu|страница|стр\.)"
 _CLEAR = rf"{_LATIN}|ページ|頁|页"
+_SURE = re.compile(r"(?:page|seite|pagina|página|страница|ページ|頁|页)", re.IGNORECASE)
+"""Words that mean nothing else: a line of one of them and the page's number is that in any file. `P1` may be a car park."""
 _SHORT = r"page\(s\)|pg\.?|pp?\.?|s\."
 _NAMED = r"\s*+[:：#.]?\s*+(?:(?:no|nr)\.?\s*+|[#№]\s*+)?[:#]?\s*+"
 _TOTAL = r"(?:\s*+(?:/|of|von|sur|de|di|van|af|av|z|из)\s*+(?P<total>\d{1,5}))"
@@ -53,14 +55,14 @@ class Mark(NamedTuple):
 
 
 def spelled(text: str) -> str:
-    """A line as its numbers are looked for: full width digits and signs are as good as the others."""
-    return unicodedata.normalize("NFKC", text)
+    """A line as its numbers are looked for: full width digits and signs are as good as the others. A long one stays as it is."""
+    return unicodedata.normalize("NFKC", text) if len(text) < LONGEST else text
 
 
 def says_page(text: str, place: Place) -> bool:
-    """Whether a line, as it is `spelled`, is nothing but the page's number and says itself that it is one: `Page 3`, `3 / 9`."""
+    """Whether a line, as it is `spelled`, is nothing but the page's number and says itself that it is one: `Page 3`, `3ページ`."""
     found = _ALONE.fullmatch(text) if len(text) < LONGEST else None
-    return found is not None and place.is_its(found["number"]) and bool(found["word"] or _is_last(found, place))
+    return found is not None and place.is_its(found["number"]) and _SURE.search(text) is not None
 
 
 def is_number(text: str, place: Place) -> bool:
@@ -69,9 +71,13 @@ def is_number(text: str, place: Place) -> bool:
     return found is not None and _ahead(found["number"], place, bool(found["word"]), found["total"]) is not None
 
 
-def marks(text: str, place: Place) -> list[Mark]:
-    """The numbers of a line, as it is `spelled`, that may be the page's. Those of invoices, dates and prices are not."""
-    return sorted(set(_marks(text, place))) if len(text) < LONGEST else []
+def marks(text: str, place: Place, *, is_whole: bool = True) -> list[Mark]:
+    """The numbers of a line, as it is `spelled`, that may be the page's. Those of invoices, dates and prices are not.
+
+    In a cell, which is not the whole line, a Roman number may be a grade or a king's.
+    """
+    found = sorted(set(_marks(text, place))) if len(text) < LONGEST else []
+    return found if is_whole else [mark for mark in found if text[mark.start : mark.end].isdigit() or text[mark.start : mark.end] == place.label]
 
 
 def without(text: str, found: Sequence[Mark]) -> str:

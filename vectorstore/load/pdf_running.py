@@ -21,6 +21,8 @@ ENOUGH = 3
 """Pages on which a line runs, ..."""
 DENSE = 3
 """... at least every third one between its first and its last: what stands on a few of many pages is repeated by chance."""
+MOST_CELLS = 20
+"""Of a line in which the page's number is looked for."""
 _HEIGHT = 6.0
 """Points. Lines whose heights differ by less than half of it stand at the same place."""
 _JOINT = "  "
@@ -45,16 +47,18 @@ class Line(NamedTuple):
 def line_of(cells: Sequence[str], page: Place, places: Sequence[Hashable]) -> Line:
     """A line by the texts of its cells. `places` are names of where it stands, one of which it shares with the same line of another page."""
     texts = tuple(map(spelled, cells))
-    found = [(cell, mark) for cell, text in enumerate(texts) for mark in marks(text, page)]
+    # A number between other cells is a table's; those of many cells are none of a header or a footer.
+    ends = sorted({0, len(texts) - 1}) if len(texts) <= MOST_CELLS else []
+    found = [(cell, mark) for cell in ends for mark in marks(texts[cell], page, is_whole=len(texts) == 1)]
     # A number may stand at both ends of a line, and that of the last page beside its own.
     together = [tuple(one for one in found if one[1].ahead == ahead) for ahead in {mark.ahead for _, mark in found}]
     masks = dict.fromkeys([*together, *((one,) for one in found)])
     named = [Key("", texts, None), *(Key("", _masked(texts, mask), mask[0][1].ahead) for mask in masks)]
     keys = [key._replace(place=place) for key in named for place in places]
-    only_number = all(is_number(text, page) for text in texts)
+    only_number = len(texts) == 1 and is_number(texts[0], page)
     if only_number:
         keys += [Key("anywhere", ("#",), mask[0][1].ahead) for mask in together]
-    return Line(tuple(keys), only_number, all(says_page(text, page) for text in texts))
+    return Line(tuple(keys), only_number, len(texts) == 1 and says_page(texts[0], page))
 
 
 def _masked(texts: Sequence[str], numbers: Sequence[tuple[int, Mark]]) -> tuple[str, ...]:

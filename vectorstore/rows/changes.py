@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, func, select, tuple_
+from sqlalchemy import Connection, Select, func, select
 
 from llmops.errors import StoreError
 from vectorstore.chunk import embedded_text
@@ -127,18 +127,16 @@ def readable_acls(connection: Connection, principals: frozenset[str]) -> set[str
 
 def metadata(connection: Connection, collection_row: int, of: Collection[tuple[int, int]] | None = None) -> dict[tuple[int, int], Mapping[str, Any]]:
     """What filters look at, by version: of every document's every version, or of these. A document's own field goes before what all have."""
-    wanted = (
-        select(versions.c.document_row, versions.c.version, versions.c.metadata, versions.c.title, documents.c.source, documents.c.external_id)
-        .join(documents, documents.c.row == versions.c.document_row)
-        .where(versions.c.collection_row == collection_row)
-    )
+    wanted = select(
+        *(versions.c.document_row, versions.c.version, versions.c.metadata, versions.c.title, documents.c.source, documents.c.external_id)
+    ).join(documents, documents.c.row == versions.c.document_row)
     if of is None:
-        return dict(_told(connection, wanted))
+        return dict(_told(connection, wanted.where(versions.c.collection_row == collection_row)))
     found: dict[tuple[int, int], Mapping[str, Any]] = {}
-    for first in range(0, len(asked := sorted(of)), 200):
-        part = asked[first : first + 200]
-        found.update(_told(connection, wanted.where(tuple_(versions.c.document_row, versions.c.version).in_(part))))
-    return found
+    rows = sorted({row for row, _ in of})
+    for first in range(0, len(rows), 500):  # by the primary key alone: with the collection too, its index is gone through whole
+        found.update(_told(connection, wanted.where(versions.c.document_row.in_(rows[first : first + 500]))))
+    return {version: found[version] for version in of if version in found}
 
 
 def _told(connection: Connection, wanted: Select[Any]) -> Iterator[tuple[tuple[int, int], Mapping[str, Any]]]:
