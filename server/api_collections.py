@@ -132,7 +132,7 @@ async def snapshot(name: str, rooms: RoomsOf, asker: AskerOf, at: Seq = None) ->
 
 @door.get("/api/v1/collections/{name}/diff", permission="documents:read", returns=DiffShape)
 async def diff(name: str, rooms: RoomsOf, asker: AskerOf, since: From = 0, to: Seq = None, after: AfterRow = 0, limit: Limit = 100) -> Json:
-    """The documents that were added, changed or withdrawn from one point of the collection's sequence to another, by default from its beginning to now."""
+    """The documents that were added, changed or withdrawn from one point of the collection's sequence to another: all of it, by default."""
     found: Json = await rooms.home.store.read_async(lambda c: snapshots.diff(c, asker, name, since, to, after, limit + 1))
     return {**found, **page(found["data"], limit, "row")}
 
