@@ -76,9 +76,7 @@ def check_encoder(collection: Collection, encoder: str) -> None:
 def check_seq(collection: Collection, seq: int, param: str = "at") -> int:
     """`seq`, if the collection has come so far; else `InvalidInput` that names the parameter."""
     if not 0 <= seq <= collection.seq:
-        raise InvalidInput(
-            f"no sequence {seq} in collection {collection.name!r}", hint=f"{param} is between 0 and {collection.seq}, where it is at", param=param
-        )
+        raise InvalidInput(f"no sequence {seq} in collection {collection.name!r}", hint=f"it is at {collection.seq}", param=param)
     return seq
 
 
