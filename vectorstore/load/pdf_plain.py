@@ -6,7 +6,7 @@ It is some ten times as fast as the layout, and knows neither columns nor headin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise, takewhile
 from typing import Any
 
@@ -26,19 +26,20 @@ _HYPHEN = re.compile(r"[\ufffe\x02](?:\r\n)?")
 
 def plain_texts(document: Any, places: Sequence[Place], is_over: Callable[[], bool]) -> list[str]:
     """The text of each page until the time is over: there may be fewer than there are pages."""
-    read: list[list[str]] = []
+    read: list[tuple[list[str], dict[int, Line]]] = []
     pages = Pages()
     for place in places:
         if is_over():
             break
-        read.append(lines := _lines(document, place.number - 1))
-        for line in _edges(lines, place).values():
+        lines = _lines(document, place.number - 1)
+        read.append((lines, edges := _edges(lines, place)))
+        for line in edges.values():
             pages.note(line, place.number)
     found: list[str] = []
-    for place, lines in zip(places, read, strict=False):
+    for place, (lines, edges) in zip(places, read, strict=False):
         if is_over():
             break
-        found.append(_paragraph(_without_running(lines, pages, place)))
+        found.append(_paragraph(_without_running(lines, edges, pages, place)))
     return found
 
 
@@ -68,9 +69,8 @@ def _edges(lines: Sequence[str], place: Place) -> dict[int, Line]:
     return {index: line_of([lines[index]], place, [index]) for index in range(-_EDGE, _EDGE)}
 
 
-def _without_running(lines: list[str], pages: Pages, place: Place) -> list[str]:
+def _without_running(lines: list[str], edges: Mapping[int, Line], pages: Pages, place: Place) -> list[str]:
     """The lines without the page's number, and without headers and footers that a page before has. What may be a text of its own stays."""
-    edges = _edges(lines, place)
     above = list(takewhile(lambda index: pages.runs(edges[index]), range(_EDGE))) if edges else []
     below = list(takewhile(lambda index: pages.runs(edges[index]), range(-1, -_EDGE - 1, -1))) if edges else []
     said = {index % len(lines) for index in [*above, *below] if pages.is_said(edges[index], place.number)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Table, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Table, and_, func, select
 
 from llmops.types import Asker, Json
 from vectorstore.rows.hits import only_readable
@@ -41,10 +41,7 @@ def _count(connection: Connection, table: Table, collection_row: int, asker: Ask
 
 
 def _of_document(version: FromClause, at: int) -> ColumnElement[bool]:
-    joined: ColumnElement[bool] = version.c.document_row == documents.c.row
-    for condition in _live(version, at):
-        joined = joined & condition
-    return joined
+    return and_(version.c.document_row == documents.c.row, *_live(version, at))
 
 
 def _live(table: FromClause, at: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
